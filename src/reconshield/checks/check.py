@@ -1,0 +1,88 @@
+"""The contract of a check: facts in, judgement out, nothing else.
+
+A check is a value in one file under `rules/`. `applies` says whether it has anything to judge in a service; `judge` looks at the
+facts and returns the deciding ones with the confidence they deserve, or None. What the facts do not say is not judged: silence
+is no finding. Because facts are stored with a run, a finding can be judged again years later without a packet (`rejudge`).
+
+    services -> run_checks(service, vantage, now) -> findings (without risk; the scan job adds the endpoint's risk)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconshield.model import Confidence, Endpoint, Finding, Service, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a judgement may depend on beside the facts: the time, and the services that share the address."""
+
+    now: float
+    neighbours: tuple[Service, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The facts that decide, a sentence that says what was seen, and how sure that is.
+
+    `evidence` becomes the finding's evidence, with `seen` in it. `title` and `remedy` replace the check's own where the
+    product allows to be more specific.
+    """
+
+    seen: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    confidence: Confidence = Confidence.CONFIRMED
+    title: str | None = None
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One rule. `id` is `<service>-<problem>` or `tls-<problem>` and never renamed; `title` says what is wrong.
+
+    `refuted` says which observation would make the finding go away; `attack` are ATT&CK technique ids; `references` are ids in
+    knowledge/sources.toml.
+    """
+
+    id: str
+    title: str
+    severity: Severity
+    applies: Callable[[Service], bool]
+    judge: Callable[[Service, Context], Judgement | None]
+    remedy: str
+    refuted: str
+    attack: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+
+
+def finding_id(vantage: str, endpoint: Endpoint, check: str) -> str:
+    """The first 16 hex digits of SHA-256 over vantage, address, port, transport and check, joined by a line feed."""
+    key = "\n".join((vantage, endpoint.ip, str(endpoint.port), endpoint.transport, check))
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def run_checks(checks: tuple[Check, ...], service: Service, vantage: str, context: Context) -> Iterator[Finding]:
+    """Every finding that the facts of one service support, in the order of the list of checks."""
+    for check in checks:
+        if not check.applies(service):
+            continue
+        judgement = check.judge(service, context)
+        if judgement is None:
+            continue
+        yield Finding(
+            check=check.id,
+            id=finding_id(vantage, service.endpoint, check.id),
+            endpoint=service.endpoint,
+            severity=check.severity,
+            confidence=judgement.confidence,
+            title=judgement.title or check.title,
+            evidence={"seen": judgement.seen, **judgement.evidence},
+            remedy=judgement.remedy or check.remedy,
+            attack=check.attack,
+            references=check.references,
+            name=service.name,
+        )

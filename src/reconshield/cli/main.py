@@ -1,0 +1,112 @@
+"""The root of the command line: global flags, the verbs, and the one place where exceptions become exit codes.
+
+0 done · 1 the answer is bad · 2 the user's mistake · 3 refused for want of a grant · 4 partial result · 70 internal error ·
+130 interrupted. A closed pipe ends quietly. The verbs import what they need when they run, so the quick ones stay quick.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from typing import Annotated
+
+import typer
+
+from reconshield import __version__
+from reconshield.cli import grant, port, scan
+from reconshield.cli.console import Invocation, print_error, wants_ascii, wants_colour
+from reconshield.errors import UserError
+from reconshield.settings import load_settings
+
+# typer keeps its copy of click private; the class of every usage mistake is the base of the one it does export.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    name="reconshield",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="What do you expose, how bad is it, how do you close it, and is it really closed? Measure only what you may.",
+)
+app.command("port")(port.port)
+app.command("ports")(port.ports)
+app.add_typer(grant.app, name="grant")
+app.command("scan")(scan.scan)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"reconshield {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    db: Annotated[str | None, typer.Option(metavar="URL", help="Database: a file or a postgresql:// URL.")] = None,
+    home: Annotated[str | None, typer.Option(metavar="DIR", help="Where data and config.toml lie.")] = None,
+    workspace: Annotated[str | None, typer.Option(metavar="NAME", help="Workspace that grants and runs belong to.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no next steps.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colour, even on a terminal.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Resolve settings and printing once, for every verb."""
+    del version
+    settings = load_settings({"db": db, "home": home, "workspace": workspace}, os.environ)
+    ctx.obj = Invocation(
+        settings=settings,
+        quiet=quiet,
+        color=not no_color and wants_colour(sys.stdout, os.environ),
+        ascii=wants_ascii(sys.stdout, os.environ),
+    )
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except UserError as error:
+        print_error(error)
+        code = error.exit_code
+    except UsageError as error:
+        print_error(_usage_mistake(error))
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("\ninterrupted\n")
+        code = 130
+    except BrokenPipeError:
+        # The reader has gone; point stdout elsewhere so that the interpreter's last flush does not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug is named and can be reported, its data is not printed
+        code = _report_bug(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage_mistake(error: Exception) -> UserError:
+    message = getattr(error, "format_message", lambda: str(error))().rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "reconshield"
+    return UserError(
+        message[:1].lower() + message[1:].replace("\n", " "), where=" ".join(sys.argv[1:]), hint=f"{command} --help"
+    )
+
+
+def _report_bug(error: Exception) -> int:
+    """Name the bug by kind and place; neither values nor locals are printed, for they may hold secrets."""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f"{os.path.basename(code.co_filename)}:{trace.tb_lineno} in {code.co_name}"  # noqa: PTH119 - a name, not a path
+        trace = trace.tb_next
+    sys.stderr.write(
+        f"internal error: {type(error).__name__} at {place}\n"
+        f"  where  reconshield {__version__}, Python {platform.python_version()}, {platform.system()}\n"
+        "  next   report these two lines with the command you ran; what was saved before is kept\n"
+    )
+    return 70

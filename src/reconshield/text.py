@@ -1,0 +1,102 @@
+"""How numbers, times and foreign bytes are written for people: one spelling for terminal, page and report.
+
+Pure functions of their arguments. Whatever comes from the network passes `printable` before anybody sees it, so that no
+banner can move a cursor, colour a screen or hide a line.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import UTC, datetime
+
+SHOWN = 60
+"""At most so many characters of a text from the network are shown on one line."""
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def printable(text: str, limit: int | None = SHOWN) -> str:
+    """Foreign text made harmless: control, format and bidirectional characters become `\\xNN` or `\\uNNNN`; cut with `…`."""
+    head = text if limit is None else text[: limit + 1]
+    shown = "".join(_escape(c) for c in head)
+    if limit is not None and (len(text) > limit or len(shown) > limit):
+        return shown[: limit - 1] + "…"
+    return shown
+
+
+def _escape(char: str) -> str:
+    if char == "\\":
+        return "\\\\"
+    if unicodedata.category(char) not in _HIDDEN and not unicodedata.combining(char):
+        return char
+    return (
+        f"\\x{ord(char):02x}" if ord(char) < 0x100 else f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
+    )
+
+
+def bytes_text(data: bytes) -> str:
+    """Bytes as design and JSON Lines have them: printable ASCII as it is, CR, LF and TAB as `\\r\\n\\t`, others `\\xNN`."""
+    return "".join(_BYTE[b] for b in data)
+
+
+_BYTE = [chr(b) if 0x20 <= b < 0x7F else f"\\x{b:02x}" for b in range(256)]
+_BYTE[0x5C], _BYTE[0x0D], _BYTE[0x0A], _BYTE[0x09] = "\\\\", "\\r", "\\n", "\\t"
+
+
+def width_of(text: str) -> int:
+    """Columns that a text takes on a terminal (East Asian wide characters take two, combining ones none)."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def count(number: int) -> str:
+    """`65,535`."""
+    return f"{number:,}"
+
+
+def rate(per_second: float) -> str:
+    """`740/s`, `9.8 k/s`, `1.2 M/s`."""
+    if per_second < 1000:
+        return f"{per_second:.0f}/s"
+    return f"{per_second / 1000:.1f} k/s" if per_second < 999_950 else f"{per_second / 1e6:.1f} M/s"
+
+
+def duration(seconds: float) -> str:
+    """`0.12 s`, `1.9 s`, `4 min 12 s`, `3 h 5 min`, `9 days`."""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 0.995 else f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    if seconds < 2 * 86400:
+        return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60} min"
+    return f"{int(seconds) // 86400} days"
+
+
+def size(octets: float) -> str:
+    """Decimal units: `640 B`, `1.9 kB`, `3.0 MB`, `1.2 GB`."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if octets >= scale:
+            return f"{octets / scale:.1f} {unit}"
+    return f"{octets:.0f} B"
+
+
+def percent(part: float, whole: float) -> str:
+    """`0 %` and `100 %` only when exact, else `< 0.1 %`, `54 %`, `99.9 %`."""
+    if whole == 0 or part == 0:
+        return "0 %"
+    if part == whole:
+        return "100 %"
+    value = 100 * part / whole
+    if value < 0.1:
+        return "< 0.1 %"
+    return f"{value:.1f} %" if value < 1 or value >= 99 else f"{value:.0f} %" if value < 98.5 else "99 %"
+
+
+def local_time(at: float, *, seconds: bool = False) -> str:
+    """Local time with its zone named: `2026-11-23 09:46 UTC`."""
+    moment = datetime.fromtimestamp(at, UTC).astimezone()
+    return moment.strftime("%Y-%m-%d %H:%M:%S %Z" if seconds else "%Y-%m-%d %H:%M %Z")
+
+
+def iso_time(at: float) -> str:
+    """ISO 8601 in UTC with milliseconds, for data: `2026-11-23T09:46:12.120Z`."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
