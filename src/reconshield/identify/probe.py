@@ -11,15 +11,16 @@
     PROBE = Probe("pop3", ports=(110, 995), run=run)
 
 `drive` runs the generator over TCP, TLS or UDP with hard limits on time, bytes and turns. A turn that ends without an answer
-yields `b""`: silence and a closed connection are values, not errors. A probe gathers facts in plain JSON values; what is good or
-bad about them is decided by `checks`. Parsers must take any bytes: one fuzz test runs over all of them.
+yields `b""`: silence and a closed connection are values, not errors. A probe gathers facts in plain JSON values; what is good
+or bad about them is decided by `checks`. Parsers must take any bytes: one fuzz test runs over all of them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 Until = Callable[[bytes], bool]
 """Says whether the bytes gathered so far are a whole answer."""
@@ -38,6 +39,22 @@ class Ask:
 
     data: bytes
     until: Until | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send `data` and go on at once: a message that has no answer (MySQL's request for TLS). Answered with `b""`."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """Leave this connection and open a new one like it: the server ended the first, or a question needs a fresh one.
+
+    Answered with True, or False when it failed or the endpoint's budget of connections is spent; every further turn
+    then hears `b""`.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +77,10 @@ class Match:
     sure: bool = True
 
 
-Turn = Read | Ask | StartTls
+Turn = Read | Ask | Tell | Reconnect | StartTls
 Dialogue = Generator[Turn, Any, Match | None]
-"""What `run` returns: yields turns, is sent their answers (bytes, or TLS facts after `StartTls`), returns the verdict."""
+"""What `run` returns: yields turns, is sent their answers (bytes; TLS facts after `StartTls`, a bool after `Reconnect`),
+returns the verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +113,24 @@ def dot_line(data: bytes) -> bool:
 def at_least(count: int) -> Until:
     """At least `count` bytes have come."""
     return lambda data: len(data) >= count
+
+
+def prefixed(size: int, *, at: int = 0, extra: int = 0, order: Literal["big", "little"] = "big") -> Until:
+    """A whole message that says its length: `size` bytes at offset `at` count what follows them, more or less `extra`."""
+
+    def whole(data: bytes) -> bool:
+        end = at + size
+        return len(data) >= end and len(data) >= end + extra + int.from_bytes(data[at:end], order)
+
+    return whole
+
+
+def first_line(data: bytes) -> str:
+    """The first line of an answer as text, one character a byte. Control bytes stay in: whoever prints it escapes them."""
+    return data.split(b"\n", 1)[0].decode("latin-1").strip()
+
+
+def name_cpe(vendor: str, product: str, version: str | None = None) -> str:
+    """The CPE 2.3 name of an application, `*` where no version was stated. Special characters are quoted (NISTIR 7695)."""
+    quoted = re.sub(r"([^A-Za-z0-9._-])", r"\\\1", version) if version else "*"
+    return f"cpe:2.3:a:{vendor}:{product}:{quoted}:*:*:*:*:*:*:*"
