@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, Literal
 
 Json = Mapping[str, Any]
 """A JSON object: text keys, and values that `json.dumps` takes."""
@@ -44,6 +44,9 @@ class Transport(IntEnum):
         return self.name.lower()
 
 
+StateName = Literal["open", "closed", "filtered", "open|filtered", "unreachable"]
+
+
 class State(IntEnum):
     """What a measurement says of an endpoint. *Not measured* has no code: it is the absence of an observation."""
 
@@ -54,8 +57,17 @@ class State(IntEnum):
     UNREACHABLE = 5
 
     @property
-    def label(self) -> str:
-        return "open|filtered" if self is State.OPEN_FILTERED else self.name.lower()
+    def label(self) -> StateName:
+        return _STATE_NAMES[self]
+
+
+_STATE_NAMES: dict[State, StateName] = {
+    State.OPEN: "open",
+    State.CLOSED: "closed",
+    State.FILTERED: "filtered",
+    State.OPEN_FILTERED: "open|filtered",
+    State.UNREACHABLE: "unreachable",
+}
 
 
 class Reason(IntEnum):

@@ -1,8 +1,8 @@
 """The contract of a check: facts in, judgement out, nothing else.
 
-A check is a value in one file under `rules/`. `applies` says whether it has anything to judge in a service; `judge` looks at the
-facts and returns the deciding ones with the confidence they deserve, or None. What the facts do not say is not judged: silence
-is no finding. Because facts are stored with a run, a finding can be judged again years later without a packet (`rejudge`).
+A check is a value in one file under `rules/`. `applies` says whether it has anything to judge in a service; `judge` looks
+at the facts and returns the deciding ones with the confidence they deserve, or None. What the facts do not say is not judged:
+silence is no finding. Because facts are stored with a run, a finding can be judged again years later without a packet (`rejudge`).
 
     services -> run_checks(service, vantage, now) -> findings (without risk; the scan job adds the endpoint's risk)
 """

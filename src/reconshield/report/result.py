@@ -1,0 +1,87 @@
+"""What every report is made of: the head of a run, rated services, findings, what was held back, and the summary.
+
+The jobs fill these records from a live scan or from the store; each report format only arranges them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reconshield.model import Endpoint, Finding, Observation, Risk, Service
+
+RunState = Literal["running", "complete", "partial", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunHead:
+    """Who measured what, from where, by whose leave. Times are Unix seconds UTC."""
+
+    id: str
+    targets: tuple[str, ...]
+    ports: str
+    engine: str
+    vantage: str
+    level: int
+    started: float
+    probes: int
+    seed: int
+    addresses: int
+    grants: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    """What was asked for but not measured, one sentence each."""
+
+
+@dataclass(frozen=True, slots=True)
+class RatedService:
+    """An open endpoint: what answers there, how bad that is here, and the first thing to do about it."""
+
+    service: Service
+    risk: Risk
+    advice: str | None = None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.service.endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """An endpoint that was measured but not spoken to, and why."""
+
+    endpoint: Endpoint
+    because: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The end of a run. Counts are endpoints; `loss` and `recall_estimate` are None where they were not measured."""
+
+    state: RunState
+    probes: int
+    measured: int
+    open: int
+    closed: int
+    filtered: int
+    unreachable: int
+    open_filtered: int
+    retransmitted: int
+    seconds: float
+    loss: float | None = None
+    recall_estimate: tuple[float, float] | None = None
+    slowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A whole run in memory. `observations` are the open ones, or all when the caller asked for all states."""
+
+    head: RunHead
+    services: tuple[RatedService, ...]
+    findings: tuple[Finding, ...]
+    summary: Summary
+    observations: tuple[Observation, ...] = ()
+    held_back: tuple[HeldBack, ...] = ()
+    own_loopback: frozenset[Endpoint] = field(default_factory=frozenset)
+    """Endpoints that only this machine itself can reach: shown in one line, not rated."""
