@@ -58,6 +58,21 @@ class Reconnect:
 
 
 @dataclass(frozen=True, slots=True)
+class Where:
+    """Ask the driver where this conversation takes place; nothing is sent. Answered with a `Place`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a conversation takes place: `host` is the target's name, else its address; `tls` says that TLS already runs."""
+
+    host: str
+    port: int
+    transport: str = "tcp"
+    tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StartTls:
     """Turn the connection to TLS. Answered with the TLS facts (`{"version": ...}`), or None when the handshake failed."""
 
@@ -77,10 +92,10 @@ class Match:
     sure: bool = True
 
 
-Turn = Read | Ask | Tell | Reconnect | StartTls
+Turn = Read | Ask | Tell | Reconnect | StartTls | Where
 Dialogue = Generator[Turn, Any, Match | None]
-"""What `run` returns: yields turns, is sent their answers (bytes; TLS facts after `StartTls`, a bool after `Reconnect`),
-returns the verdict."""
+"""What `run` returns: yields turns, is sent their answers (bytes; TLS facts after `StartTls`, a bool after `Reconnect`,
+a `Place` after `Where`), returns the verdict."""
 
 
 @dataclass(frozen=True, slots=True)
