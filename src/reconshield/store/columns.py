@@ -1,0 +1,78 @@
+"""Column types that hold the same values on SQLite and on PostgreSQL.
+
+Banners are written by strangers: they have NUL bytes, lone surrogates and whatever else. PostgreSQL takes no NUL in text, and
+neither engine takes a lone surrogate. `JsonText` writes ASCII-only JSON (`\\u0000`), `SafeText` escapes just those characters;
+both give back exactly what was put in. An address is 16 bytes, network order, IPv4 mapped into IPv6: one column, sorted by
+value on both engines (`BLOB` and `bytea` compare byte by byte), where two 64-bit halves would need signed arithmetic.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Dialect, Text
+from sqlalchemy.types import TypeDecorator
+
+UNSAFE = re.compile("[\\\\\x00\ud800-\udfff]")
+ESCAPED = re.compile(r"\\(\\|u[0-9a-f]{4})")
+
+
+def dump_json(value: Any, *, canonical: bool = False) -> str:
+    """ASCII-only JSON; `canonical` sorts the keys, so that equal values are equal texts."""
+    return json.dumps(value, default=plain_value, separators=(",", ":"), sort_keys=canonical, allow_nan=False)
+
+
+def plain_value(value: object) -> Any:
+    """Read-only mappings become objects; anything else that JSON does not know is a bug of the caller."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"not a JSON value: {type(value).__name__}")
+
+
+def escape_text(text: str) -> str:
+    return UNSAFE.sub(lambda hit: "\\\\" if hit[0] == "\\" else f"\\u{ord(hit[0]):04x}", text)
+
+
+def unescape_text(text: str) -> str:
+    return ESCAPED.sub(lambda hit: "\\" if hit[1] == "\\" else chr(int(hit[1][1:], 16)), text)
+
+
+def pack_address(ip: str) -> bytes:
+    """`10.77.0.2` or `2001:db8::2` as 16 bytes, IPv4 mapped into IPv6."""
+    address = ipaddress.ip_address(ip)
+    return b"\0" * 10 + b"\xff\xff" + address.packed if address.version == 4 else address.packed
+
+
+def unpack_address(packed: bytes) -> str:
+    address = ipaddress.IPv6Address(packed)
+    return str(address.ipv4_mapped or address)
+
+
+class JsonText(TypeDecorator[Any]):
+    """A JSON value in a text column."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else dump_json(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else json.loads(value)
+
+
+class SafeText(TypeDecorator[str]):
+    """Any Python text, also with NUL and lone surrogates."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else escape_text(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else unescape_text(value)
