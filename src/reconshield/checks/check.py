@@ -1,8 +1,8 @@
 """The contract of a check: facts in, judgement out, nothing else.
 
-A check is a value in one file under `rules/`. `applies` says whether it has anything to judge in a service; `judge` looks
-at the facts and returns the deciding ones with the confidence they deserve, or None. What the facts do not say is not judged:
-silence is no finding. Because facts are stored with a run, a finding can be judged again years later without a packet (`rejudge`).
+A check is a value in one file under `rules/`. `applies` says whether it has anything to judge in a service; `judge` looks at
+the facts and returns the deciding ones with the confidence they deserve, or None. What the facts do not say is not judged:
+silence is no finding. Because facts are stored with a run, findings can be judged again years later without a packet.
 
     services -> run_checks(service, vantage, now) -> findings (without risk; the scan job adds the endpoint's risk)
 """
@@ -42,7 +42,8 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One rule. `id` is `<service>-<problem>` or `tls-<problem>` and never renamed; `title` says what is wrong.
+    """One rule. `id` is `<service>-<problem>` or `tls-<problem>` and never renamed (`{service}` in it stands for the
+    service id); `title` says what is wrong.
 
     `refuted` says which observation would make the finding go away; `attack` are ATT&CK technique ids; `references` are ids in
     knowledge/sources.toml.
@@ -73,9 +74,10 @@ def run_checks(checks: tuple[Check, ...], service: Service, vantage: str, contex
         judgement = check.judge(service, context)
         if judgement is None:
             continue
+        name = check.id.replace("{service}", service.service)
         yield Finding(
-            check=check.id,
-            id=finding_id(vantage, service.endpoint, check.id),
+            check=name,
+            id=finding_id(vantage, service.endpoint, name),
             endpoint=service.endpoint,
             severity=check.severity,
             confidence=judgement.confidence,

@@ -1,0 +1,47 @@
+# `make run` measures this machine; `make test` runs every test. Both set up what they need.
+BIN := .venv/bin
+
+.PHONY: help run venv dev packages check fix test unit system bench clean
+
+help:            ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+run: venv        ## measure this machine and show the result (make run ARGS="-p 1-1024")
+	@sh tools/run.sh $(ARGS)
+
+venv:            ## .venv with ReconShield
+	@sh tools/venv.sh
+
+dev:             ## .venv with the development tools
+	@sh tools/venv.sh dev
+
+packages:        ## Debian packages for the system tests (as root), else the list of what is missing
+	@sh tools/packages.sh
+
+check: dev       ## lint, format, types, import contract, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/generated.py --check
+
+fix: dev         ## format, mend what can be mended, write the generated files again
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/python tools/generated.py
+
+test: dev packages ## every test: first the quick ones, then the system tests
+	$(BIN)/pytest -q -n 2 -m "not system"
+	$(BIN)/pytest -q -m system -rs
+
+unit: dev        ## only the quick tests (no root, under a minute)
+	$(BIN)/pytest -q -n 2 -m "not system"
+
+system: dev packages ## only the tests with root, namespaces and real servers
+	$(BIN)/pytest -q -m system -rs
+
+bench: dev packages ## benchmarks against peers, ratios printed (as root)
+	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean:           ## remove everything that was made
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,13 @@
+"""Every check there is, in the order in which findings are listed for one endpoint. A new file needs one line here."""
+
+from reconshield.checks.check import Check
+from reconshield.checks.rules import anonymous, banner, cleartext, no_auth, remote_control, tls
+
+CHECKS: tuple[Check, ...] = (
+    *no_auth.CHECKS,
+    *anonymous.CHECKS,
+    *cleartext.CHECKS,
+    *remote_control.CHECKS,
+    *tls.CHECKS,
+    *banner.CHECKS,
+)
