@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from reconshield.errors import UserError
+from reconshield.errors import Refused, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -69,10 +69,11 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 
 def print_error(error: UserError) -> None:
-    """The three lines of an error: what, where, next."""
+    """The three lines of an error: what, where (or why nothing was allowed), next."""
     lines = [f"{error.prefix}: {error.message}"]
     if error.where:
-        lines.append(f"  where  {error.where}")
+        label = "why  " if isinstance(error, Refused) else "where"
+        lines.append(f"  {label}  " + error.where.replace("\n", "\n         "))
     if error.hint:
         lines.append("  next   " + error.hint.replace("\n", "\n         "))
     text = "\n".join(lines) + "\n"
