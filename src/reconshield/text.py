@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 SHOWN = 60
 """At most so many characters of a text from the network are shown on one line."""
 
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-
 
 def printable(text: str, limit: int | None = SHOWN) -> str:
     """Foreign text made harmless: control, format and bidirectional characters become `\\xNN` or `\\uNNNN`; cut with `…`."""
@@ -27,7 +25,7 @@ def printable(text: str, limit: int | None = SHOWN) -> str:
 def _escape(char: str) -> str:
     if char == "\\":
         return "\\\\"
-    if unicodedata.category(char) not in _HIDDEN and not unicodedata.combining(char):
+    if char.isprintable() and not unicodedata.combining(char):
         return char
     return (
         f"\\x{ord(char):02x}" if ord(char) < 0x100 else f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
@@ -85,10 +83,10 @@ def percent(part: float, whole: float) -> str:
         return "0 %"
     if part == whole:
         return "100 %"
-    value = 100 * part / whole
-    if value < 0.1:
+    value = min(max(100 * part / whole, 0.1), 99.9)
+    if 100 * part / whole < 0.1:
         return "< 0.1 %"
-    return f"{value:.1f} %" if value < 1 or value >= 99 else f"{value:.0f} %" if value < 98.5 else "99 %"
+    return f"{value:.1f} %" if value < 1 or value > 99 else f"{value:.0f} %"
 
 
 def local_time(at: float, *, seconds: bool = False) -> str:

@@ -16,7 +16,6 @@ from reconshield.text import count, duration, percent, printable, width_of
 SHOWN_ROWS = 20
 """So many of the worst endpoints are listed when there are more than `ALL_ROWS`."""
 ALL_ROWS = 30
-NARROW = 60
 SYMBOLS = {"critical": "✗", "high": "✗", "medium": "!", "low": "-", "info": "-"}
 RATED = ("critical", "high", "medium", "low")
 
@@ -123,7 +122,7 @@ def _endpoints(result: RunResult, rated: list[RatedService], width: int) -> Iter
     for finding in result.findings:
         findings[finding.endpoint] = findings.get(finding.endpoint, 0) + 1
     cells = [_cells(s, findings.get(s.endpoint, 0), with_host=several) for s in shown]
-    yield from _narrow(cells) if width < NARROW else _wide(cells, width, several)
+    yield from _wide(cells, width, several)
     if len(rated) > len(shown):
         left = count(len(rated) - len(shown))
         yield [Span(f"  {left} more: reconshield report {result.head.id}", "dim")]
@@ -152,12 +151,17 @@ def _cells(rated: RatedService, findings: int, *, with_host: bool) -> _Cells:
 
 
 def _wide(cells: list[_Cells], width: int, several: bool) -> Iterator[Row]:
-    """One line an endpoint. The product column takes what is left of the width; evidence is shown from 100 columns on."""
-    place = max(width_of(c.place) for c in cells)
-    place = max(place, 9)
-    service = max(max(len(c.service) for c in cells), 7)
+    """One line an endpoint; two where that does not fit.
+
+    The product column takes what is left of the width; evidence is shown from 100 columns on.
+    """
+    place = max(9, *(width_of(c.place) for c in cells))
+    service = max(7, *(len(c.service) for c in cells))
     evidence = 14 if width >= 100 else 0
     fixed = 2 + 3 + 1 + 8 + 2 + place + 2 + service + 2 + 2 + 8 + 2 + 8 + (2 + evidence if evidence else 0)
+    if width - fixed < 7:
+        yield from _narrow(cells, width)
+        return
     product = max(min(max(len(c.product) for c in cells), width - fixed), 7)
     head = f"  {'RISK':<12}  {'ENDPOINT' if several else 'PORT':<{place}}  {'SERVICE':<{service}}  "
     head += f"{'PRODUCT':<{product}}  {'TLS':<8}  {'FINDINGS':>8}" + (f"  {'EVIDENCE':<{evidence}}" if evidence else "")
@@ -168,11 +172,11 @@ def _wide(cells: list[_Cells], width: int, several: bool) -> Iterator[Row]:
         yield [Span(f"  {c.risk:>3} "), Span(f"{c.rating:<8}", c.rating), Span(text.rstrip())]
 
 
-def _narrow(cells: list[_Cells]) -> Iterator[Row]:
-    """Two lines an endpoint, for terminals under 60 columns."""
+def _narrow(cells: list[_Cells], width: int) -> Iterator[Row]:
+    """Two lines an endpoint: rating and place, then what answers."""
     for c in cells:
-        yield [Span(f"{c.risk:>3} "), Span(c.rating, c.rating), Span(f"  {c.place}")]
-        yield [Span(f"    {c.service} · {_fit(c.product, 24).rstrip()} · {c.findings} findings")]
+        yield [Span(f"{c.risk:>3} "), Span(c.rating, c.rating), Span(f"  {c.place}"[: width - 4 - len(c.rating)])]
+        yield [Span(_fit(f"    {c.service} · {c.product} · findings {c.findings}", width).rstrip())]
 
 
 def _fit(text: str, width: int) -> str:

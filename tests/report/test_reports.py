@@ -1,0 +1,130 @@
+"""The same run in every format: the table at several widths, JSON Lines against the published schema, CSV without traps."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from example_run import RESULT
+from reconshield.report.lines import dump_lines, result_document, result_lines
+from reconshield.report.result import Summary
+from reconshield.report.schema import jsonl_schema
+from reconshield.report.sheet import csv_text
+from reconshield.report.table import plain, risk_sum, run_table
+from reconshield.text import width_of
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "schema" / "jsonl-1.schema.json"
+
+AT_80 = """\
+20261123-094612-k3fd  10.77.0.2 · 1,000 ports · connect · from lab-1 · grant g3
+
+  RISK          PORT       SERVICE  PRODUCT                  TLS       FINDINGS
+  100 critical  6379/tcp   redis    Redis 7.0.15             none             1
+   44 medium    22/tcp     ssh      OpenSSH 9.2p1            own              0
+   44 medium    110/tcp    pop3     Dovecot pop3d            starttls         1
+   27 low       8443/tcp   unknown  14 bytes kept            none             0
+   16 low       443/tcp    https    guess: port number only                   0
+
+✗ critical  Redis answers without a password                  10.77.0.2:6379/tcp
+  seen      PING got +PONG before any AUTH (confirmed); risk 100 = 85 base + 15
+            proven
+  fix       redis.conf: `bind 127.0.0.1` and a password, then restart
+
+! medium    Password can travel in clear text                  10.77.0.2:110/tcp
+  seen      CAPA offers USER, SASL PLAIN before TLS (confirmed); risk 44 = 44
+            base
+  fix       Dovecot: `ssl = required`, then `doveadm reload`
+
+do  22/tcp     sshd_config: `PasswordAuthentication no`
+
+held back  9100/tcp (print port): the state was measured, no byte was sent
+
+1,000 of 1,000 ports measured in 1.9 s: 5 open, 993 closed, 2 filtered; loss not
+measured
+"""
+
+
+def table(width: int, result: object = RESULT) -> list[str]:
+    return [plain(row).rstrip() for row in run_table(result, width)]  # type: ignore[arg-type]
+
+
+def test_table_at_80_columns() -> None:
+    assert "\n".join(table(80)) + "\n" == AT_80
+
+
+@pytest.mark.parametrize("width", [40, 59, 60, 72, 80, 100, 120, 200])
+def test_no_line_runs_over_the_width(width: int) -> None:
+    assert max(width_of(line) for line in table(width)) <= width
+
+
+def test_wide_tables_show_the_evidence() -> None:
+    head = next(line for line in table(120) if "SERVICE" in line)
+    assert head.split() == ["RISK", "PORT", "SERVICE", "PRODUCT", "TLS", "FINDINGS", "EVIDENCE"]
+
+
+def test_many_endpoints_are_cut_to_the_worst() -> None:
+    services = tuple(
+        replace(s, service=replace(s.service, endpoint=replace(s.endpoint, port=1000 + n)))
+        for n, s in enumerate(RESULT.services * 10)
+    )
+    lines = table(80, replace(RESULT, services=services))
+    assert "  30 more: reconshield report 20261123-094612-k3fd" in lines
+    assert sum("/tcp" in line and line.startswith(" ") and "more" not in line for line in lines) == 20
+
+
+def test_nothing_open_says_so() -> None:
+    summary = Summary("complete", 65535, 65535, 0, 65535, 0, 0, 0, 0, 3.4)
+    lines = table(80, replace(RESULT, services=(), findings=(), held_back=(), summary=summary))
+    assert lines[-1] == "Nothing listens here: 65,535 of 65,535 ports closed, measured in 3.4 s."
+
+
+def test_a_banner_cannot_move_the_cursor() -> None:
+    hostile = replace(RESULT.services[0].service, product="\x1b[2J\u202eevil", version="1\r\n9")
+    text = "\n".join(table(120, replace(RESULT, services=(replace(RESULT.services[0], service=hostile),))))
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "\\x1b[2J\\u202eevil 1\\x0d\\x0a9" in text
+
+
+def test_arithmetic_is_shown() -> None:
+    assert [risk_sum(f) for f in RESULT.findings] == ["44 = 44 base", "100 = 85 base + 15 proven"]
+
+
+def test_lines_are_valid_and_in_order() -> None:
+    lines = [json.loads(line) for line in dump_lines(result_lines(RESULT))]
+    validator = jsonschema.Draft202012Validator(jsonl_schema())
+    for line in lines:
+        validator.validate(line)
+    kinds = ["run", *["observation"] * 2, "held-back", *["service"] * 5, *["finding"] * 2, "summary"]
+    assert [line["type"] for line in lines] == kinds
+    assert lines[1]["rtt_ms"] == 0.123
+    assert lines[2]["rtt_ms"] is None
+    assert lines[8]["evidence"][0]["received"] == "\\x1b[31mhello\\r\\n\\x00\\x00"
+
+
+def test_the_published_schema_is_current() -> None:
+    assert json.loads(SCHEMA.read_text()) == jsonl_schema(), "run: make fix"
+
+
+def test_the_document_holds_the_same_objects() -> None:
+    document = json.loads(result_document(RESULT))
+    assert document["run"]["id"] == RESULT.head.id
+    assert [len(document[key]) for key in ("observations", "services", "findings", "held_back")] == [2, 5, 2, 1]
+
+
+def test_csv_disarms_formulas() -> None:
+    rows = list(csv.DictReader(io.StringIO("".join(csv_text(RESULT)))))
+    assert rows[0]["name"] == "'=cmd|' /C calc'!A0"
+    assert (rows[0]["port"], rows[0]["state"], rows[0]["risk_score"], rows[0]["checks"]) == (
+        "110",
+        "open",
+        "44",
+        "pop3-cleartext-login",
+    )
+    assert (rows[1]["state"], rows[1]["reason"], rows[1]["service"]) == ("closed", "conn-refused", "")
