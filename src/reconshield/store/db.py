@@ -12,7 +12,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,16 +35,29 @@ class Store:
     engine: Engine
     workspace: str
     where: str
+    joined: Connection | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[Store]:
+        """A view of this store whose changes are one transaction: what a grant does and its audit entry, or neither."""
+        with self.begin() as connection:
+            yield replace(self, joined=connection)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A transaction that writes: committed when the block ends, undone when it raises."""
+        if self.joined is not None:
+            yield self.joined
+            return
         with explained(self.where), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads: one consistent state, and on SQLite it never waits for a writer."""
+        if self.joined is not None:
+            yield self.joined
+            return
         with explained(self.where), self.engine.connect().execution_options(reading=True) as connection:
             yield connection
 
