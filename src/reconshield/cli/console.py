@@ -69,13 +69,15 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 
 def print_error(error: UserError) -> None:
-    """The three lines of an error: what, where (or why nothing was allowed), next."""
+    """The three lines of an error: what, where (or why nothing was allowed), next, and where it was logged."""
     lines = [f"{error.prefix}: {error.message}"]
     if error.where:
         label = "why  " if isinstance(error, Refused) else "where"
         lines.append(f"  {label}  " + error.where.replace("\n", "\n         "))
     if error.hint:
         lines.append("  next   " + error.hint.replace("\n", "\n         "))
+    lines += [f"  log    {note}" for note in getattr(error, "__notes__", ())]
+    lines += [f"  log    {note}" for note in getattr(error, "__notes__", ())]
     text = "\n".join(lines) + "\n"
     if wants_ascii(sys.stderr, os.environ):
         text = text.translate(ASCII_FORM)

@@ -1,0 +1,109 @@
+"""Writes the files that are made from the code, or with --check says which of them are stale. `make fix` and `make check` run it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import typer.main
+
+from reconshield.checks.rules import CHECKS
+from reconshield.cli.main import app
+from reconshield.identify.probes import PROBES
+from reconshield.knowledge.catalog import json_schema as service_schema
+from reconshield.report.schema import jsonl_schema
+from reconshield.settings import SETTINGS
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTICE = "<!-- Made from the code by `make fix`; edits here are lost. -->\n\n"
+
+
+def checks_page() -> str:
+    """Every check: what it looks for, how bad it is, how to mend it, what would refute it."""
+    lines = [NOTICE, "# Checks\n\n", "A check judges stored facts; it sends nothing. `{service}` stands for the service id.\n"]
+    for check in CHECKS:
+        lines.append(f"\n## `{check.id}`\n\n{check.title}. Severity: {check.severity.value}.\n\n- Mend: {check.remedy}.\n")
+        lines.append(f"- Refuted if {check.refuted}.\n")
+        if check.attack:
+            lines.append(f"- ATT&CK: {', '.join(check.attack)}.\n")
+        if check.references:
+            lines.append(f"- Sources: {', '.join(check.references)}.\n")
+    return "".join(lines)
+
+
+def probes_page() -> str:
+    """Every probe: its protocol, transport and usual ports, and whether it asks more at level 4."""
+    head = "| probe | transport | usual ports | server speaks first | asks more at level 4 |\n|---|---|---|---|---|\n"
+    rows = (
+        f"| {p.name} | {p.transport} | {', '.join(map(str, p.ports))} | {_yes(p.speaks_first)} | {_yes(p.assess is not None)} |\n"
+        for p in PROBES
+    )
+    text = "Every protocol that is recognised by its own dialogue, on any port, in clear or inside TLS.\n\n"
+    return NOTICE + "# Probes\n\n" + text + head + "".join(rows)
+
+
+def settings_page() -> str:
+    """Every setting with its default and the variable that sets it."""
+    head = "| in config.toml | in the environment | default | what it is |\n|---|---|---|---|\n"
+    rows = (f"| `{s.name}` | `{s.variable}` | `{s.default or '(none)'}` | {s.help} |\n" for s in SETTINGS)
+    text = "`config.toml` lies in the home directory (`--home`, `RECONSHIELD_HOME`, else `~/.local/share/reconshield`).\n\n"
+    return NOTICE + "# Settings\n\n" + text + head + "".join(rows)
+
+
+def commands_page() -> str:
+    """The help of every verb, as the program prints it."""
+    lines = [NOTICE, "# Commands\n"]
+    for path, text in _helps(typer.main.get_command(app), "reconshield"):
+        lines.append(f"\n## `{path}`\n\n```text\n{text.rstrip()}\n```\n")
+    return "".join(lines)
+
+
+def _helps(command: Any, path: str) -> Iterator[tuple[str, str]]:
+    context = command.make_context(path, [], resilient_parsing=True)
+    context.terminal_width = context.max_content_width = 100
+    yield path, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    for name in sorted(getattr(command, "commands", {})):
+        yield from _helps(command.commands[name], f"{path} {name}")
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else ""
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
+GENERATED: dict[str, Callable[[], str]] = {
+    "docs/checks.md": checks_page,
+    "docs/probes.md": probes_page,
+    "docs/settings.md": settings_page,
+    "docs/commands.md": commands_page,
+    "docs/schema/jsonl-1.schema.json": lambda: _json(jsonl_schema()),
+    "docs/schema/service.schema.json": lambda: _json(service_schema()),
+}
+
+
+def main() -> int:
+    """Write, or compare with --check; the number of stale files as exit code."""
+    stale = []
+    for name, make in GENERATED.items():
+        path, text = ROOT / name, make()
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if "--check" not in sys.argv[1:]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"wrote {name}\n")
+    if "--check" in sys.argv[1:]:
+        sys.stdout.writelines(f"stale: {name} (run: make fix)\n" for name in stale)
+        return len(stale)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
