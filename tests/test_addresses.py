@@ -110,7 +110,7 @@ def test_target_is_read_as_a_name(text: str, name: str) -> None:
         ("10.0.0.0/", "from 1 to 32", "192.0.2.0/24"),
         ("10.0.0.0/255.255.0.0", "from 1 to 32", "192.0.2.0/24"),
         ("mail.example/24", "no network", "192.0.2.0/24"),
-        ("10.0.0.256", "out of range", "7"),
+        ("10.0.0.256", "out of range", "a part is 0 to 255"),
         ("10.0.0.1.5", "no IPv4", "separate targets by blanks"),
         ("10.0.0.1,10.0.0.2", "no IPv4", "separate targets by blanks"),
         ("010.0.0.1-5", "no IPv4", "write parts"),

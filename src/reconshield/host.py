@@ -10,6 +10,7 @@ import getpass
 import os
 import queue
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -162,8 +163,12 @@ def process_name(pid: int) -> str | None:
 
 
 def user_name() -> str:
-    """Who runs this program, for the audit log."""
-    try:
+    """Who runs this program, for the audit log: by user id, for the environment says what its owner likes."""
+    if sys.platform == "win32":
         return getpass.getuser()
-    except (OSError, KeyError):  # no entry in the user database, as in many containers
-        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # no entry in the user database, as in many containers
+        return f"uid {os.getuid()}"

@@ -313,14 +313,20 @@ def refuse_uncovered(
     ]
     count = {0: "no grant is valid now", 1: "1 grant is valid now: "}.get(len(valid), f"{len(valid)} grants are valid now: ")
     listed = ", ".join(grant.text() for grant in valid[:4]) + (", …" if len(valid) > 4 else "")
-    again = " ".join(["reconshield", request.use, *(quote(t.text) for t in request.targets[:4])])
-    options = f" {request.options}" if request.options else ""
     return Refusal(
         f"no grant covers {address}{more}",
         (count + listed, *ended[:2]),
-        f'if its owner allowed it, say who and repeat:\n{again}{options} --authorized-by "NAME"',
+        f'if its owner allowed it, say who and repeat:\n{repeat(request)} --authorized-by "NAME"',
         address,
     )
+
+
+def repeat(request: Request) -> str:
+    """The command that was given, shortened where it is long."""
+    targets = [quote(target.text) for target in request.targets]
+    exclusions = [f"--exclude {quote(target.text)}" for target in request.exclusions]
+    words = [part for words in (targets, exclusions) for part in (*words[:4], *(["…"] if len(words) > 4 else []))]
+    return " ".join(["reconshield", request.use, *words, *([request.options] if request.options else [])])
 
 
 def refuse_level(request: Request, grant: Grant, address: str) -> Refusal:

@@ -189,7 +189,9 @@ def read_part(part: str, where: str) -> Ranges:
     for first, last in found:
         if last > 255:
             raise UserError(
-                f"part {last} of an IPv4 address is out of range (0–255)", where=where, hint="write parts as 7, 1-20 or *"
+                f"part {last} of an IPv4 address is out of range (0–255)",
+                where=where,
+                hint="a part is 0 to 255, a range such as 1-20, or *",
             )
         if last < first:
             raise UserError(f"the range {first}-{last} is reversed", where=where, hint=f"write {last}-{first}")
