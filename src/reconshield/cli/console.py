@@ -77,7 +77,6 @@ def print_error(error: UserError) -> None:
     if error.hint:
         lines.append("  next   " + error.hint.replace("\n", "\n         "))
     lines += [f"  log    {note}" for note in getattr(error, "__notes__", ())]
-    lines += [f"  log    {note}" for note in getattr(error, "__notes__", ())]
     text = "\n".join(lines) + "\n"
     if wants_ascii(sys.stderr, os.environ):
         text = text.translate(ASCII_FORM)
