@@ -93,7 +93,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Addresses that were asked for and are not measured, and why."""
+    """Addresses that were asked for and are not measured, and why. Two of these may share addresses."""
 
     addresses: AddressSet
     why: str
@@ -228,7 +228,7 @@ def level_of(wanted: AddressSet, valid: tuple[Grant, ...], exempt: AddressSet) -
 def drop_excluded(
     asked: AddressSet, request: Request, valid: tuple[Grant, ...], resolved: Mapping[str, AddressSet], never: AddressSet
 ) -> tuple[AddressSet, tuple[Dropped, ...]]:
-    """Take off what is never measured and what is excluded; say what went and why."""
+    """Take off what is never measured and what is excluded; say what went and why, under every reason that holds."""
     reasons = [(never, "never measured: multicast, broadcast, reserved or unspecified")]
     # A name that is excluded is so at the addresses it had and at those it has.
     reasons += [(meaning_of(target, resolved), f"excluded by this request ({target.text})") for target in request.exclusions]
@@ -238,13 +238,8 @@ def drop_excluded(
             reasons.append((exclusion.addresses | now, f"excluded by grant {grant.id} ({exclusion.text})"))
         if grant.level == 0:
             reasons.append((grant.granted, f"grant {grant.id} has level 0, never touch"))
-    dropped: list[Dropped] = []
-    wanted = asked
-    for addresses, why in reasons:
-        if gone := wanted & addresses:
-            dropped.append(Dropped(gone, why))
-            wanted -= gone
-    return wanted, tuple(dropped)
+    dropped = tuple(Dropped(gone, why) for addresses, why in reasons if (gone := asked & addresses))
+    return asked - union_of(drop.addresses for drop in dropped), dropped
 
 
 def name_addresses(request: Request, resolved: Mapping[str, AddressSet], wanted: AddressSet) -> Mapping[str, str]:

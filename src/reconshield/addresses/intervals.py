@@ -6,7 +6,7 @@ Every function takes and returns a tuple of `(first, last)` pairs in ascending o
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 
 Ranges = tuple[tuple[int, int], ...]
@@ -26,9 +26,11 @@ def merge(ranges: Iterable[tuple[int, int]]) -> Ranges:
 
 
 def intersect(left: Ranges, right: Ranges) -> Ranges:
-    """What is in both."""
+    """What is in both. A short operand beside a long one costs only the part where they meet."""
+    if not left or not right:
+        return ()
     common: list[tuple[int, int]] = []
-    i = j = 0
+    i, j = first_reaching(left, right[0][0]), first_reaching(right, left[0][0])
     while i < len(left) and j < len(right):
         first, last = max(left[i][0], right[j][0]), min(left[i][1], right[j][1])
         if first <= last:
@@ -57,6 +59,11 @@ def subtract(left: Ranges, right: Ranges) -> Ranges:
         if first <= last:
             kept.append((first, last))
     return tuple(kept)
+
+
+def first_reaching(ranges: Ranges, number: int) -> int:
+    """The index of the first range that ends at `number` or later."""
+    return bisect_left(ranges, number, key=lambda pair: pair[1])
 
 
 def count(ranges: Ranges) -> int:

@@ -28,7 +28,7 @@ def describe_answer(request: Request, answer: Targets | Refusal) -> Json:
         "grants": list(answer.grants),
         "addresses": answer.addresses.text(SHOWN),
         "count": answer.addresses.count,
-        "dropped": [{"addresses": drop.addresses.text(SHOWN), "why": drop.why} for drop in answer.dropped],
+        "dropped": [{"addresses": drop.addresses.text(SHOWN), "why": drop.why} for drop in answer.dropped[:SHOWN]],
     }
 
 
