@@ -1,0 +1,195 @@
+"""Drive probes over open endpoints: many at once, few per host, each result as soon as it is there.
+
+    open endpoints ─▸ Turnstile (fair to hosts) ─▸ Inquiry per endpoint ─▸ model.Service
+
+`identify` is the asynchronous iterator; `identify_all` runs it in this thread and ends cleanly when it is interrupted. Only
+`scope.Targets` say what may be asked; an endpoint outside them is refused before anything is sent. Endpoints are taken from the
+iterable as they are needed, so memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from typing import Any
+
+from reconshield.errors import Refused
+from reconshield.identify import posture
+from reconshield.identify.inquiry import Inquiry, Kit
+from reconshield.identify.limits import Limits
+from reconshield.identify.probe import Match, Probe
+from reconshield.identify.tls import make_context
+from reconshield.model import Confidence, Endpoint, Service, Tls
+from reconshield.scope import Targets
+
+IDENTIFY, ASSESS = 3, 4
+
+
+class Turnstile:
+    """Lets endpoints in: at most `per_host` of one host at a time, hosts in turn, looking `ahead` into the iterable."""
+
+    def __init__(self, endpoints: Iterable[Endpoint], per_host: int, ahead: int) -> None:
+        self._endpoints = iter(endpoints)
+        self._per_host, self._ahead = per_host, ahead
+        self._waiting: dict[str, deque[Endpoint]] = {}
+        self._inside: dict[str, int] = {}
+        self._hosts: deque[str] = deque()
+        self._count = 0
+
+    def enter(self) -> Endpoint | None:
+        """The next endpoint whose host has room; None when there is none now."""
+        while self._count < self._ahead and (endpoint := next(self._endpoints, None)) is not None:
+            self._count += 1
+            queue = self._waiting.setdefault(endpoint.ip, deque())
+            queue.append(endpoint)
+            if len(queue) == 1 and self._inside.get(endpoint.ip, 0) < self._per_host:
+                self._hosts.append(endpoint.ip)
+        if not self._hosts:
+            return None
+        host = self._hosts.popleft()
+        endpoint = self._waiting[host].popleft()
+        self._count -= 1
+        self._inside[host] = self._inside.get(host, 0) + 1
+        self._offer(host)
+        return endpoint
+
+    def leave(self, host: str) -> None:
+        full = self._inside[host] >= self._per_host
+        self._inside[host] -= 1
+        if not self._inside[host]:
+            del self._inside[host]
+        if full:
+            self._offer(host)
+
+    def _offer(self, host: str) -> None:
+        """Let a host have another turn if it has endpoints waiting and room for one."""
+        if not self._waiting.get(host):
+            self._waiting.pop(host, None)
+        elif self._inside.get(host, 0) < self._per_host:
+            self._hosts.append(host)
+
+
+async def identify(
+    targets: Targets,
+    endpoints: Iterable[Endpoint],
+    level: int | None = None,
+    limits: Limits | None = None,
+    probes: tuple[Probe, ...] | None = None,
+) -> AsyncGenerator[Service, None]:
+    """What speaks on each endpoint, in the order in which it becomes known.
+
+    `level` may lower that of `targets`, never raise it; below 3 nothing is sent. `probes` default to all there are. Raises
+    `errors.Refused` at an endpoint that `targets` does not allow.
+    """
+    limits = limits or Limits()
+    if probes is None:
+        from reconshield.identify.probes import PROBES
+
+        probes = PROBES
+    reached = targets.level if level is None else min(level, targets.level)
+    kit = Kit(limits, probes, make_context())
+    stile = Turnstile(allowed(targets, endpoints), limits.per_host, limits.ahead)
+    done: asyncio.Queue[asyncio.Task[Service]] = asyncio.Queue()
+    running: set[asyncio.Task[Service]] = set()
+    try:
+        while True:
+            while len(running) < limits.concurrency and (endpoint := stile.enter()) is not None:
+                task = asyncio.create_task(inquire(endpoint, targets.names.get(endpoint.ip), reached, kit))
+                running.add(task)
+                task.add_done_callback(done.put_nowait)
+            if not running:
+                return
+            finished = await done.get()
+            running.discard(finished)
+            service = finished.result()
+            stile.leave(service.endpoint.ip)
+            yield service
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def identify_all(
+    targets: Targets,
+    endpoints: Iterable[Endpoint],
+    level: int | None = None,
+    limits: Limits | None = None,
+    probes: tuple[Probe, ...] | None = None,
+) -> Iterator[Service]:
+    """`identify` for callers without an event loop. Between two results nothing runs, so be quick about each."""
+
+    async def take(services: AsyncIterator[Service]) -> Service | None:
+        return await anext(services, None)
+
+    with asyncio.Runner() as runner:
+        services = identify(targets, endpoints, level, limits, probes)
+        try:
+            while (service := runner.run(take(services))) is not None:
+                yield service
+        finally:
+            runner.run(finish(services))
+
+
+async def finish(services: AsyncGenerator[Service, None]) -> None:
+    await services.aclose()
+
+
+def allowed(targets: Targets, endpoints: Iterable[Endpoint]) -> Iterator[Endpoint]:
+    for endpoint in endpoints:
+        if not targets.allows(endpoint.ip):
+            raise Refused(f"{endpoint} is outside the scope", hint="reconshield grant list")
+        yield endpoint
+
+
+async def inquire(endpoint: Endpoint, name: str | None, level: int, kit: Kit) -> Service:
+    """All that may be done about one endpoint at this level."""
+    inquiry = Inquiry(endpoint, name, kit)
+    if level < IDENTIFY:
+        inquiry.notes.append(f"not identified: level {level} sends nothing after the port scan")
+    elif why := kit.limits.held(endpoint):
+        await inquiry.hear_only(why)
+    else:
+        await inquiry.run()
+        if level >= ASSESS:
+            await posture.assess(inquiry)
+    return verdict(inquiry)
+
+
+def verdict(inquiry: Inquiry) -> Service:
+    """The service that an inquiry found, or `unknown` with whatever was seen."""
+    match = inquiry.match
+    facts: dict[str, Any] = dict(match.facts) if match else {}
+    if inquiry.starttls is not None and "starttls_tls" in facts:
+        facts["starttls_tls"] = inquiry.starttls
+    if inquiry.tls_facts:
+        facts["tls"] = inquiry.tls_facts
+    found = match or Match("unknown")
+    sure = Confidence.CONFIRMED if found.sure else Confidence.PROBABLE
+    return Service(
+        inquiry.endpoint,
+        found.service,
+        sure if match else Confidence.GUESS,
+        at=time.time(),
+        product=found.product,
+        version=found.version,
+        cpe=found.cpe,
+        tls=tls_form(inquiry, facts),
+        rung=inquiry.rung,
+        probe=inquiry.probe.name if inquiry.probe else None,
+        facts=facts,
+        evidence=tuple(inquiry.evidence),
+        others=tuple(inquiry.others),
+        note="; ".join(dict.fromkeys(inquiry.notes)) or None,
+        name=inquiry.name,
+    )
+
+
+def tls_form(inquiry: Inquiry, facts: dict[str, Any]) -> Tls:
+    if inquiry.tls_facts is not None:
+        return Tls.IMPLICIT
+    if inquiry.starttls is not None or facts.get("starttls") in {"offered", "required"}:
+        return Tls.STARTTLS
+    return Tls.NONE
