@@ -1,24 +1,21 @@
 """Column types that hold the same values on SQLite and on PostgreSQL.
 
-Banners are written by strangers: they have NUL bytes, lone surrogates and whatever else. PostgreSQL takes no NUL in text, and
-neither engine takes a lone surrogate. `JsonText` writes ASCII-only JSON (`\\u0000`), `SafeText` escapes just those characters;
-both give back exactly what was put in. An address is 16 bytes, network order, IPv4 mapped into IPv6: one column, sorted by
-value on both engines (`BLOB` and `bytea` compare byte by byte), where two 64-bit halves would need signed arithmetic.
+`JsonText` writes ASCII-only JSON (a NUL is `\\u0000`), `SafeText` escapes what an engine would refuse; both give back exactly
+what was put in. An address is 16 bytes, network order, IPv4 mapped into IPv6: one column, sorted by value on both engines
+(`BLOB` and `bytea` compare byte by byte), where two 64-bit halves would need signed arithmetic.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
-UNSAFE = re.compile("[\\\\\x00\ud800-\udfff]")
-ESCAPED = re.compile(r"\\(\\|u[0-9a-f]{4})")
+from reconshield.addresses import parse_address, text_of
+from reconshield.store.escape import escape_text, unescape_text
 
 
 def dump_json(value: Any, *, canonical: bool = False) -> str:
@@ -33,23 +30,13 @@ def plain_value(value: object) -> Any:
     raise TypeError(f"not a JSON value: {type(value).__name__}")
 
 
-def escape_text(text: str) -> str:
-    return UNSAFE.sub(lambda hit: "\\\\" if hit[0] == "\\" else f"\\u{ord(hit[0]):04x}", text)
-
-
-def unescape_text(text: str) -> str:
-    return ESCAPED.sub(lambda hit: "\\" if hit[1] == "\\" else chr(int(hit[1][1:], 16)), text)
-
-
 def pack_address(ip: str) -> bytes:
     """`10.77.0.2` or `2001:db8::2` as 16 bytes, IPv4 mapped into IPv6."""
-    address = ipaddress.ip_address(ip)
-    return b"\0" * 10 + b"\xff\xff" + address.packed if address.version == 4 else address.packed
+    return parse_address(ip).to_bytes(16, "big")
 
 
 def unpack_address(packed: bytes) -> str:
-    address = ipaddress.IPv6Address(packed)
-    return str(address.ipv4_mapped or address)
+    return text_of(int.from_bytes(packed, "big"))
 
 
 class JsonText(TypeDecorator[Any]):

@@ -85,12 +85,12 @@ def advise_postgres(cause: Exception) -> Advice | None:
         return (text, "correct the part after ? in the database URL") if wrong else None
     if not any(base.__name__ in {"OperationalError", "InterfaceError"} for base in type(cause).__mro__):
         return None
-    reason = text.rpartition("failed: ")[2] or text
+    reason = (text.rpartition("failed: ")[2] or text).removeprefix("FATAL:").strip()
     reason = reason[:1].lower() + reason[1:]
     if "password" in reason or "authentication" in reason:  # at connection time libpq gives text without a code
         return POSTGRES["28"]
     if "does not exist" in reason:
-        return (f"PostgreSQL says: {reason.removeprefix('FATAL:  ').strip()}", POSTGRES["3D"][1])
+        return (f"PostgreSQL says: {reason}", POSTGRES["3D"][1])
     return (
         f"PostgreSQL does not answer ({reason})",
         "start the server, or correct the URL given with --db; nothing was changed",

@@ -23,7 +23,7 @@ from reconshield.errors import StoreError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest step. Kept here so that opening an up-to-date database need not load Alembic; a test compares it."""
 
 MIGRATION_LOCK = 0x5265636F6E  # "Recon": any number that other programs on the server will not use

@@ -1,0 +1,108 @@
+"""Observations at rest: every answer as one compressed array a block, the open ones also as rows.
+
+An engine hands over a finished block; array and rows are kept in one transaction under the key (run, block). A block that comes
+a second time (a resumed scan, a repeated job) changes nothing. What no block has was silent, if the plan covers it: coverage is
+the plan and the blocks done, and costs nothing to keep.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, LargeBinary, bindparam, func, select, text
+
+from reconshield.errors import StoreError
+from reconshield.model import OBSERVATION_FIELDS, Endpoint, Observation, Reason, State, Transport
+from reconshield.store.bulk import insert_open
+from reconshield.store.columns import unpack_address
+from reconshield.store.db import Store
+from reconshield.store.tables import BLOCKS, OBSERVATIONS
+
+STORED = np.dtype([(name, f"<{kind}") for name, kind in OBSERVATION_FIELDS])
+"""The form inside a block: packed, low byte first, whatever machine wrote it."""
+
+NEW_BLOCK = text(
+    "INSERT INTO blocks (workspace, run, number, answered, data) VALUES (:workspace, :run, :number, :answered, :data)"
+    " ON CONFLICT DO NOTHING"
+).bindparams(bindparam("data", type_=LargeBinary))
+
+
+def save_block(store: Store, run_id: str, number: int, array: NDArray[Any]) -> bool:
+    """Keep all answers of a finished block (none is an answer too). False when the block was kept before."""
+    block = as_stored(array)
+    row = {
+        "workspace": store.workspace,
+        "run": run_id,
+        "number": int(number),
+        "answered": len(block),
+        "data": zlib.compress(block.tobytes(), 1),
+    }
+    opened = block[block["state"] == State.OPEN]
+    with store.begin() as connection:
+        if connection.execute(NEW_BLOCK, row).rowcount == 0:
+            return False
+        insert_open(connection, store.workspace, run_id, opened)
+    return True
+
+
+def as_stored(array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.names != STORED.names:
+        raise TypeError(f"not an observation array: {array.dtype}")
+    return np.ascontiguousarray(array.astype(STORED, copy=False))
+
+
+def blocks_done(store: Store, run_id: str) -> set[int]:
+    query = select(BLOCKS.c.number).where(BLOCKS.c.workspace == store.workspace, BLOCKS.c.run == run_id)
+    with store.read() as connection:
+        return set(connection.execute(query).scalars())
+
+
+def load_observations(store: Store, run_id: str) -> NDArray[Any]:
+    """Every answer of a run in the observation dtype, block by block."""
+    with store.read() as connection:
+        return load_blocks(connection, store, run_id)
+
+
+def load_blocks(connection: Connection, store: Store, run_id: str) -> NDArray[Any]:
+    mine = (BLOCKS.c.workspace == store.workspace, BLOCKS.c.run == run_id)
+    total = connection.execute(select(func.coalesce(func.sum(BLOCKS.c.answered), 0)).where(*mine)).scalar_one()
+    whole, filled = np.empty(int(total), STORED), 0
+    query = select(BLOCKS.c.number, BLOCKS.c.answered, BLOCKS.c.data).where(*mine).order_by(BLOCKS.c.number)
+    for row in connection.execute(query.execution_options(yield_per=16)):
+        whole[filled : filled + row.answered] = unpack_block(
+            row.data, row.answered, f"{store.where}, {run_id}, block {row.number}"
+        )
+        filled += row.answered
+    return whole
+
+
+def unpack_block(data: bytes, answered: int, where: str) -> NDArray[Any]:
+    try:
+        block = np.frombuffer(zlib.decompress(data), STORED)
+    except (zlib.error, ValueError) as error:
+        raise damaged(where) from error
+    if len(block) != answered:
+        raise damaged(where)
+    return block
+
+
+def damaged(where: str) -> StoreError:
+    return StoreError("a stored block is damaged", where=where, hint="restore a backup (docs/store.md), or scan again")
+
+
+def open_endpoints(store: Store, run_id: str) -> list[Observation]:
+    """The open endpoints of a run, by address, port and transport."""
+    mine = (OBSERVATIONS.c.workspace == store.workspace, OBSERVATIONS.c.run == run_id)
+    query = select(OBSERVATIONS).where(*mine).order_by(OBSERVATIONS.c.ip, OBSERVATIONS.c.port, OBSERVATIONS.c.transport)
+    with store.read() as connection:
+        return [observation_of(row) for row in connection.execute(query)]
+
+
+def observation_of(row: Any) -> Observation:
+    """A record from a row of the table, whose columns are named as in the array."""
+    endpoint = Endpoint(unpack_address(row.ip), row.port, Transport(row.transport).label)
+    rtt_ms = row.rtt_us / 1000 if row.rtt_us else None
+    return Observation(endpoint, State(row.state), Reason(row.reason), row.at, row.ttl or None, rtt_ms)

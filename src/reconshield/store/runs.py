@@ -1,0 +1,133 @@
+"""Runs at rest: one execution of a plan, from its start to its summary.
+
+A run is made when the scan starts, before the first packet, so a killed scan can be found and resumed: its plan gives the same
+permutation again, its blocks say what is done (`observations`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from sqlalchemy import insert, select, update
+
+from reconshield.errors import UserError
+from reconshield.model import Json
+from reconshield.store.db import Store, take_turns
+from reconshield.store.tables import RUNS
+
+RunState = Literal["running", "complete", "partial", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is known of a run. `plan` holds target ranges, port ranges, seed and block size; `options` the command's flags."""
+
+    id: str
+    state: RunState
+    engine: str
+    vantage: str
+    level: int
+    started: float
+    plan: Json
+    grants: tuple[str, ...] = ()
+    options: Json = field(default_factory=dict)
+    finished: float | None = None
+    summary: Json | None = None
+
+
+def new_run_id(now: float) -> str:
+    """`20261123-130402-9c1f`: the start in UTC, so that ids sort by time, and four random digits."""
+    return f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def create_run(
+    store: Store,
+    *,
+    plan: Json,
+    engine: str,
+    vantage: str,
+    grants: Sequence[str],
+    level: int,
+    now: float,
+    options: Json | None = None,
+) -> Run:
+    """Begin a run; it is `running` until `finish_run`."""
+    with store.begin() as connection:
+        take_turns(connection, f"runs {store.workspace}")
+        taken = set(connection.execute(select(RUNS.c.id).where(RUNS.c.workspace == store.workspace)).scalars())
+        run_id = new_run_id(now)
+        while run_id in taken:
+            run_id = new_run_id(now)
+        run = Run(run_id, "running", engine, vantage, level, now, dict(plan), tuple(grants), dict(options or {}))
+        fields = {name: getattr(run, name) for name in Run.__slots__} | {"grants": list(run.grants)}
+        connection.execute(insert(RUNS).values(workspace=store.workspace, **fields))
+    return run
+
+
+def finish_run(store: Store, run_id: str, state: RunState, summary: Json | None, at: float) -> None:
+    """Say how a run ended. A `partial` one may be resumed and finished again."""
+    change_run(store, run_id, {"state": state, "summary": dict(summary) if summary is not None else None, "finished": at})
+
+
+def reopen_run(store: Store, run_id: str) -> None:
+    """A run that is resumed is running again."""
+    change_run(store, run_id, {"state": "running", "finished": None})
+
+
+def change_run(store: Store, run_id: str, values: dict[str, Any]) -> None:
+    where = (RUNS.c.workspace == store.workspace, RUNS.c.id == run_id)
+    with store.begin() as connection:
+        if connection.execute(update(RUNS).where(*where).values(values)).rowcount != 1:
+            raise unknown_run(run_id, [])
+
+
+def list_runs(store: Store, limit: int | None = None) -> list[Run]:
+    """The newest runs first."""
+    query = select(RUNS).where(RUNS.c.workspace == store.workspace).order_by(RUNS.c.id.desc()).limit(limit)
+    with store.read() as connection:
+        return [run_of(row) for row in connection.execute(query).mappings()]
+
+
+def run_of(row: Mapping[Any, Any]) -> Run:
+    fields = {name: row[name] for name in Run.__slots__}
+    return Run(**fields | {"grants": tuple(row["grants"])})
+
+
+def find_run(store: Store, text: str) -> Run:
+    """The run meant by `latest`, a whole id, or the beginning of exactly one; else `UserError` with the nearest ids."""
+    wanted = text.strip().lower()
+    with store.read() as connection:
+        ids = list(
+            connection.execute(select(RUNS.c.id).where(RUNS.c.workspace == store.workspace).order_by(RUNS.c.id)).scalars()
+        )
+        found = match_id(ids, wanted)
+        row = connection.execute(select(RUNS).where(RUNS.c.workspace == store.workspace, RUNS.c.id == found)).mappings().one()
+    return run_of(row)
+
+
+def match_id(ids: list[str], wanted: str) -> str:
+    """`ids` in ascending order."""
+    if not ids:
+        raise UserError("there are no runs yet", where=wanted, hint="reconshield scan TARGET")
+    if wanted == "latest":
+        return ids[-1]
+    hits = [run_id for run_id in ids if wanted and run_id.startswith(wanted)]
+    if wanted in hits:
+        return wanted
+    if not hits:
+        raise unknown_run(wanted, ids)
+    if len(hits) > 1:
+        hint = f"write more of it: {', '.join(hits[:-4:-1])}{' …' if len(hits) > 3 else ''}"
+        raise UserError(f"{len(hits)} runs begin like this", where=wanted, hint=hint)
+    return hits[0]
+
+
+def unknown_run(wanted: str, ids: list[str]) -> UserError:
+    near = get_close_matches(wanted, ids, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "reconshield runs"
+    return UserError("there is no run of that id", where=wanted, hint=hint)

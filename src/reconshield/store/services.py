@@ -1,0 +1,173 @@
+"""Services and findings at rest, one transaction per endpoint.
+
+A killed scan keeps what it identified: `endpoints_without_service` is what is left to do. Evidence keeps the exact bytes of the
+dialogue, so checks that are written later can judge it without a packet. Saving an endpoint replaces what stood there.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Table, and_, delete, insert, select
+
+from reconshield.model import (
+    Confidence,
+    Endpoint,
+    Factor,
+    Finding,
+    Json,
+    Risk,
+    Rung,
+    Service,
+    Severity,
+    Tls,
+    Transport,
+    Turn,
+)
+from reconshield.store.columns import pack_address, unpack_address
+from reconshield.store.db import Store
+from reconshield.store.tables import ENDPOINT, FINDINGS, OBSERVATIONS, SERVICES
+
+
+def save_service(store: Store, run_id: str, service: Service, findings: Sequence[Finding]) -> None:
+    """Keep a service and what was judged of it, in the place of what this run had there before."""
+    key = key_of(store, run_id, service.endpoint)
+    if any(finding.endpoint != service.endpoint for finding in findings):
+        raise ValueError(f"a finding belongs to another endpoint than {service.endpoint}")
+    with store.begin() as connection:
+        connection.execute(delete(FINDINGS).where(*(FINDINGS.c[name] == value for name, value in key.items())))
+        connection.execute(delete(SERVICES).where(*(SERVICES.c[name] == value for name, value in key.items())))
+        connection.execute(insert(SERVICES).values(key | row_of_service(service)))
+        if findings:
+            connection.execute(insert(FINDINGS), [key | row_of_finding(finding) for finding in findings])
+
+
+def services(store: Store, run_id: str, endpoint: Endpoint | None = None) -> list[Service]:
+    """The services of a run by address, port and transport; with `endpoint` only that one."""
+    return [service_of(row) for row in rows_of(store, SERVICES, run_id, endpoint)]
+
+
+def findings(store: Store, run_id: str, endpoint: Endpoint | None = None) -> list[Finding]:
+    """The findings of a run by address, port, transport and check; with `endpoint` only its own."""
+    return [finding_of(row) for row in rows_of(store, FINDINGS, run_id, endpoint)]
+
+
+def endpoints_without_service(store: Store, run_id: str) -> list[Endpoint]:
+    """Open endpoints that nobody spoke to yet, by address, port and transport."""
+    same = and_(*(SERVICES.c[name] == OBSERVATIONS.c[name] for name in ENDPOINT))
+    query = (
+        select(OBSERVATIONS.c.ip, OBSERVATIONS.c.port, OBSERVATIONS.c.transport)
+        .select_from(OBSERVATIONS.outerjoin(SERVICES, same))
+        .where(OBSERVATIONS.c.workspace == store.workspace, OBSERVATIONS.c.run == run_id, SERVICES.c.service.is_(None))
+        .order_by(OBSERVATIONS.c.ip, OBSERVATIONS.c.port, OBSERVATIONS.c.transport)
+    )
+    with store.read() as connection:
+        return [endpoint_of(row) for row in connection.execute(query).mappings()]
+
+
+def rows_of(store: Store, table: Table, run_id: str, endpoint: Endpoint | None) -> list[Mapping[Any, Any]]:
+    query = select(table).where(table.c.workspace == store.workspace, table.c.run == run_id)
+    if endpoint is not None:
+        query = query.where(*(table.c[name] == value for name, value in key_of(store, run_id, endpoint).items()))
+    order = [column for column in table.primary_key.columns if column.name not in {"workspace", "run"}]
+    with store.read() as connection:
+        return [row._mapping for row in connection.execute(query.order_by(*order))]
+
+
+def key_of(store: Store, run_id: str, endpoint: Endpoint) -> dict[str, Any]:
+    transport = Transport[endpoint.transport.upper()].value
+    values = (store.workspace, run_id, pack_address(endpoint.ip), endpoint.port, transport)
+    return dict(zip(ENDPOINT, values, strict=True))
+
+
+def endpoint_of(row: Mapping[Any, Any]) -> Endpoint:
+    return Endpoint(unpack_address(row["ip"]), row["port"], Transport(row["transport"]).label)
+
+
+def row_of_service(service: Service) -> dict[str, Any]:
+    return {
+        "service": service.service,
+        "confidence": service.confidence.value,
+        "at": service.at,
+        "product": service.product,
+        "version": service.version,
+        "cpe": list(service.cpe),
+        "tls": service.tls.value,
+        "rung": service.rung.value,
+        "probe": service.probe,
+        "facts": service.facts,
+        "evidence": [json_of_turn(turn) for turn in service.evidence],
+        "others": list(service.others),
+        "note": service.note,
+        "name": service.name,
+    }
+
+
+def service_of(row: Mapping[Any, Any]) -> Service:
+    return Service(
+        endpoint=endpoint_of(row),
+        service=row["service"],
+        confidence=Confidence(row["confidence"]),
+        at=row["at"],
+        product=row["product"],
+        version=row["version"],
+        cpe=tuple(row["cpe"]),
+        tls=Tls(row["tls"]),
+        rung=Rung(row["rung"]),
+        probe=row["probe"],
+        facts=row["facts"],
+        evidence=tuple(turn_of(turn) for turn in row["evidence"]),
+        others=tuple(row["others"]),
+        note=row["note"],
+        name=row["name"],
+    )
+
+
+def json_of_turn(turn: Turn) -> Json:
+    return asdict(turn) | {"sent": b64encode(turn.sent).decode(), "received": b64encode(turn.received).decode()}
+
+
+def turn_of(value: Json) -> Turn:
+    return Turn(**dict(value) | {"sent": b64decode(value["sent"]), "received": b64decode(value["received"])})
+
+
+def row_of_finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "check_name": finding.check,
+        "id": finding.id,
+        "severity": finding.severity.value,
+        "confidence": finding.confidence.value,
+        "title": finding.title,
+        "evidence": finding.evidence,
+        "remedy": finding.remedy,
+        "attack": list(finding.attack),
+        "sources": list(finding.references),
+        "risk": asdict(finding.risk) if finding.risk else None,
+        "name": finding.name,
+    }
+
+
+def finding_of(row: Mapping[Any, Any]) -> Finding:
+    return Finding(
+        check=row["check_name"],
+        id=row["id"],
+        endpoint=endpoint_of(row),
+        severity=Severity(row["severity"]),
+        confidence=Confidence(row["confidence"]),
+        title=row["title"],
+        evidence=row["evidence"],
+        remedy=row["remedy"],
+        attack=tuple(row["attack"]),
+        references=tuple(row["sources"]),
+        risk=risk_of(row["risk"]),
+        name=row["name"],
+    )
+
+
+def risk_of(value: Json | None) -> Risk | None:
+    if value is None:
+        return None
+    return Risk(value["score"], value["rating"], tuple(Factor(**factor) for factor in value["factors"]))
