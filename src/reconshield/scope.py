@@ -61,7 +61,8 @@ class Grant:
     revoked_at: float | None = None
 
     def valid_at(self, now: float) -> bool:
-        return self.valid_from <= now < self.until and (self.revoked_at is None or now < self.revoked_at)
+        """A revoked grant is never valid, whatever a clock says."""
+        return self.valid_from <= now < self.until and self.revoked_at is None
 
     @property
     def granted(self) -> AddressSet:
@@ -178,13 +179,9 @@ def authorise(
     everything = tuple(grants)
     valid = tuple(grant for grant in everything if grant.valid_at(now))
     never = NEVER | broadcast
-    asked = union_of(meaning_of(target, resolved) for target in request.targets)
-    if request.level is not None and not PORT_SCAN <= request.level <= HIGHEST:
-        return refuse_silent(request.level)
-    for target in request.targets:
-        if refusal := refuse_pointless(target, meaning_of(target, resolved), never):
-            return refusal
-    wanted, dropped = drop_excluded(asked, request, valid, resolved, never)
+    if refusal := refuse_at_once(request, resolved, never):
+        return refusal
+    wanted, dropped = drop_excluded(request, valid, resolved, never)
     if not wanted:
         return refuse_empty(request, dropped)
     exempt = wanted & own_addresses
@@ -226,7 +223,7 @@ def level_of(wanted: AddressSet, valid: tuple[Grant, ...], exempt: AddressSet) -
 
 
 def drop_excluded(
-    asked: AddressSet, request: Request, valid: tuple[Grant, ...], resolved: Mapping[str, AddressSet], never: AddressSet
+    request: Request, valid: tuple[Grant, ...], resolved: Mapping[str, AddressSet], never: AddressSet
 ) -> tuple[AddressSet, tuple[Dropped, ...]]:
     """Take off what is never measured and what is excluded; say what went and why, under every reason that holds."""
     reasons = [(never, "never measured: multicast, broadcast, reserved or unspecified")]
@@ -238,6 +235,7 @@ def drop_excluded(
             reasons.append((exclusion.addresses | now, f"excluded by grant {grant.id} ({exclusion.text})"))
         if grant.level == 0:
             reasons.append((grant.granted, f"grant {grant.id} has level 0, never touch"))
+    asked = union_of(meaning_of(target, resolved) for target in request.targets)
     dropped = tuple(Dropped(gone, why) for addresses, why in reasons if (gone := asked & addresses))
     return asked - union_of(drop.addresses for drop in dropped), dropped
 
@@ -252,6 +250,14 @@ def name_addresses(request: Request, resolved: Mapping[str, AddressSet], wanted:
             for value in range(first, last + 1):
                 names.setdefault(text_of(value), target.name)
     return MappingProxyType(names)
+
+
+def refuse_at_once(request: Request, resolved: Mapping[str, AddressSet], never: AddressSet) -> Refusal | None:
+    """What no grant could mend: a level on which nothing is sent, a target that means nothing."""
+    if request.level is not None and not PORT_SCAN <= request.level <= HIGHEST:
+        return refuse_silent(request.level)
+    refusals = (refuse_pointless(target, meaning_of(target, resolved), never) for target in request.targets)
+    return next((refusal for refusal in refusals if refusal), None)
 
 
 def refuse_silent(level: int) -> Refusal:
@@ -350,7 +356,7 @@ def asked_by_name(request: Request, name: str) -> bool:
 
 def why_invalid(grant: Grant, now: float) -> str:
     """Why a grant does not count now; empty if it does."""
-    if grant.revoked_at is not None and grant.revoked_at <= now:
+    if grant.revoked_at is not None:
         return "it was revoked"
     if now >= grant.until:
         return "it has expired"

@@ -152,6 +152,8 @@ def test_authorized_by_grants_nothing_that_is_excluded_or_unnamed(store: Store) 
         authorise_scan(store, ["203.0.113.7"], [], None, NOW, authorized_by="Ada")
     with pytest.raises(UserError, match="name of who allows it"):
         authorise_scan(store, ["203.0.113.9"], [], None, NOW, authorized_by=" ")
+    with pytest.raises(UserError, match="ten years"):
+        authorise_scan(store, ["203.0.113.9"], [], None, NOW, authorized_by="Ada", for_seconds=1e12)
     assert [grant.id for grant in list_grants(store)] == ["g1"]
     assert log(store) == ["grant-added", "refused"]
 

@@ -187,30 +187,36 @@ def authorise_scan(
     `authorized_by` records a grant on the spot, but only if the request succeeds with it. `exempt_own` False is for callers
     from elsewhere (web, API): then loopback and own addresses need a grant too.
     """
-    actor = actor or host.user_name()
-    by = read_line(authorized_by, "--authorized-by")
-    if authorized_by is not None and not by:
-        raise UserError(
-            "a grant needs the name of who allows it", where="--authorized-by", hint='--authorized-by "Ada Example"'
-        )
-    if by and level is None:
-        level = DEFAULT_LEVEL
+    by = read_approver(authorized_by, for_seconds)
+    level = DEFAULT_LEVEL if by and level is None else level
     request = Request(read_targets(target_texts), read_targets(exclude_texts, wide=True), level, use, options)
-    known = list_grants(store)
-    answers = resolve_request(request, known)
-    spot = grant_on_the_spot(request, answers, by, now, for_seconds) if by and request.targets else ()
+    answers = resolve_request(request, list_grants(store))
+    actor = actor or host.user_name()
     with store.together() as one:
+        known = list_grants(one)  # once more: resolving takes seconds, in which a grant may have been revoked
+        spot = grant_on_the_spot(request, answers, by, now, for_seconds) if by and request.targets else ()
         answer = decide(request, (*known, *spot), answers, now, exempt_own=exempt_own)
         if isinstance(answer, Targets) and spot:
             kept = keep_grant(one, spot[0], actor)
             answer = decide(request, (*known, kept.grant), answers, now, exempt_own=exempt_own)
-        refused = isinstance(answer, Refusal)
-        entry = audit.append_entry(one, "refused" if refused else "used", describe_answer(request, answer), now, actor)
+        event = "refused" if isinstance(answer, Refusal) else "used"
+        entry = audit.append_entry(one, event, describe_answer(request, answer), now, actor)
     if isinstance(answer, Refusal):
         error = answer.to_error()
         error.add_note(f"audit entry {entry} (exit {error.exit_code})")
         raise error
     return answer
+
+
+def read_approver(text: str | None, seconds: float) -> str | None:
+    """Who allows a scan on the spot; None when nobody was named. A blank name or an odd time is a `UserError`."""
+    by = read_line(text, "--authorized-by")
+    if text is not None and not by:
+        hint = '--authorized-by "Ada Example"'
+        raise UserError("a grant needs the name of who allows it", where="--authorized-by", hint=hint)
+    if not 0 < seconds <= LONGEST_DAYS * DAY:
+        raise UserError("a grant lasts more than nothing and ten years at most", where="--for", hint="--for 24h")
+    return by
 
 
 def resolve_request(request: Request, known: Iterable[Grant]) -> dict[str, AddressSet]:
