@@ -115,7 +115,7 @@ class Wire:
 
 
 def name_problem(problem: OSError) -> str:
-    """ "connection refused", "no route to host": the system's own words, not asyncio's."""
+    """The system's own words, like "no route to host"; asyncio puts others in their place."""
     return os.strerror(problem.errno).lower() if problem.errno else "no connection"
 
 
