@@ -34,7 +34,7 @@ def rated(port: int, service: str, score: int, rating: str, **more: object) -> R
     return RatedService(Service(Endpoint(IP, port), service, **fields), risk(score, rating), advice)  # type: ignore[arg-type]
 
 
-PROVEN = Factor("context:proven", 15, "an answer without a login", "reconshield")
+PROVEN = Factor("proven-open", 15, "an answer without a login", "reconshield")
 
 RESULT = RunResult(
     head=RunHead(
@@ -88,5 +88,5 @@ RESULT = RunResult(
         Observation(Endpoint(IP, 110), State.OPEN, Reason.SYN_ACK, AT, 64, 0.1234, name="=cmd|' /C calc'!A0"),
         Observation(Endpoint(IP, 111), State.CLOSED, Reason.CONN_REFUSED, AT),
     ),
-    held_back=(HeldBack(Endpoint(IP, 9100), "print port", "reconshield"),),
+    held_back=(HeldBack(Endpoint(IP, 9100), "print", "a byte sent here is printed", "reconshield"),),
 )

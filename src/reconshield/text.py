@@ -51,6 +51,11 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def plural(number: int, one: str, many: str) -> str:
+    """`1 address`, `254 addresses`."""
+    return f"{count(number)} {one if number == 1 else many}"
+
+
 def rate(per_second: float) -> str:
     """`740/s`, `9.8 k/s`, `1.2 M/s`."""
     if per_second < 1000:

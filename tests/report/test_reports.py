@@ -22,7 +22,8 @@ from reconshield.text import width_of
 SCHEMA = Path(__file__).parents[2] / "docs" / "schema" / "jsonl-1.schema.json"
 
 AT_80 = """\
-20261123-094612-k3fd  10.77.0.2 · 1,000 ports · connect · from lab-1 · grant g3
+20261123-094612-k3fd  10.77.0.2 · 1,000 TCP ports · connect · from lab-1 · grant
+                      g3
 
   RISK          PORT       SERVICE  PRODUCT                  TLS       FINDINGS
   100 critical  6379/tcp   redis    Redis 7.0.15             none             1
@@ -33,7 +34,7 @@ AT_80 = """\
 
 ✗ critical  Redis answers without a password                  10.77.0.2:6379/tcp
   seen      PING got +PONG before any AUTH (confirmed); risk 100 = 85 base + 15
-            proven
+            proven open
   fix       redis.conf: `bind 127.0.0.1` and a password, then restart
 
 ! medium    Password can travel in clear text                  10.77.0.2:110/tcp
@@ -43,10 +44,10 @@ AT_80 = """\
 
 do  22/tcp     sshd_config: `PasswordAuthentication no`
 
-held back  9100/tcp (print port): the state was measured, no byte was sent
+held back  9100/tcp (print): the state was measured, no byte was sent
 
-1,000 of 1,000 ports measured in 1.9 s: 5 open, 993 closed, 2 filtered; loss not
-measured
+1,000 of 1,000 TCP ports measured in 1.9 s: 5 open, 993 closed, 2 filtered; loss
+not measured
 """
 
 
@@ -81,7 +82,7 @@ def test_many_endpoints_are_cut_to_the_worst() -> None:
 def test_nothing_open_says_so() -> None:
     summary = Summary("complete", 65535, 65535, 0, 65535, 0, 0, 0, 0, 3.4)
     lines = table(80, replace(RESULT, services=(), findings=(), held_back=(), summary=summary))
-    assert lines[-1] == "Nothing listens here: 65,535 of 65,535 ports closed, measured in 3.4 s."
+    assert lines[-1] == "Nothing listens here: 65,535 of 65,535 TCP ports closed, measured in 3.4 s."
 
 
 def test_a_banner_cannot_move_the_cursor() -> None:
@@ -93,7 +94,7 @@ def test_a_banner_cannot_move_the_cursor() -> None:
 
 
 def test_arithmetic_is_shown() -> None:
-    assert [risk_sum(f) for f in RESULT.findings] == ["44 = 44 base", "100 = 85 base + 15 proven"]
+    assert [risk_sum(f) for f in RESULT.findings] == ["44 = 44 base", "100 = 85 base + 15 proven open"]
 
 
 def test_lines_are_valid_and_in_order() -> None:

@@ -83,7 +83,10 @@ def main() -> None:
         # The reader has gone; point stdout elsewhere so that the interpreter's last flush does not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except Exception as error:  # noqa: BLE001 - the last resort: a bug is named and can be reported, its data is not printed
+    except Exception as error:
+        # The last resort: a bug is named and can be reported, its data is not printed.
+        if os.environ.get("RECONSHIELD_TRACEBACK"):
+            raise
         code = _report_bug(error)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -107,6 +110,6 @@ def _report_bug(error: Exception) -> int:
     sys.stderr.write(
         f"internal error: {type(error).__name__} at {place}\n"
         f"  where  reconshield {__version__}, Python {platform.python_version()}, {platform.system()}\n"
-        "  next   report these two lines with the command you ran; what was saved before is kept\n"
+        "  next   report these two lines and the command (RECONSHIELD_TRACEBACK=1 shows more); what was saved is kept\n"
     )
     return 70

@@ -136,6 +136,7 @@ class HeldBackLine(PlacePart):
     v: Literal[1]
     type: Literal["held-back"]
     run: str
+    kind: str
     because: str
     source: str
 
@@ -247,7 +248,15 @@ def finding_line(run: str, finding: Finding) -> FindingLine:
 
 def held_back_line(run: str, held: HeldBack) -> HeldBackLine:
     """An endpoint that was not spoken to, and why."""
-    return {"v": 1, "type": "held-back", "run": run, **_place(held.endpoint), "because": held.because, "source": held.source}
+    return {
+        "v": 1,
+        "type": "held-back",
+        "run": run,
+        **_place(held.endpoint),
+        "kind": held.kind,
+        "because": held.because,
+        "source": held.source,
+    }
 
 
 def summary_line(run: str, summary: Summary) -> SummaryLine:

@@ -47,9 +47,10 @@ class RatedService:
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """An endpoint that was measured but not spoken to, and why."""
+    """An endpoint that was measured but not spoken to: the kind of device (print, PLC, serial), and why."""
 
     endpoint: Endpoint
+    kind: str
     because: str
     source: str
 

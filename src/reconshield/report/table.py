@@ -6,9 +6,10 @@ yields lines of `Span`s (text and the name of a colour), so that a test can read
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from reconshield.knowledge.risk import MAXIMA
 from reconshield.model import Confidence, Finding, Severity
 from reconshield.report.result import RatedService, RunResult, Summary
 from reconshield.text import count, duration, percent, printable, width_of
@@ -40,32 +41,49 @@ def run_table(result: RunResult, width: int, *, all_states: bool = False) -> Ite
     """The lines of the report of a run, at most `width` columns each (at least 40)."""
     width = max(width, 40)
     yield from _head(result, width)
-    rated = sorted((s for s in result.services if s.endpoint not in result.own_loopback), key=_worst_first)
+    rated = sorted(_one_a_port(s for s in result.services if s.endpoint not in result.own_loopback), key=_worst_first)
+    shown = {s.endpoint for s in rated}
+    findings = [f for f in result.findings if f.endpoint in shown]
+    weighty = [f for f in findings if f.severity is not Severity.INFO]
     if rated:
         yield []
         yield from _endpoints(result, rated, width)
     if result.own_loopback:
         yield []
         yield from _wrap("this machine only  ", _loopback_line(result), width, "dim")
-    for finding in sorted(result.findings, key=_worst_finding_first):
+    for finding in sorted(weighty, key=_worst_finding_first):
         yield []
         yield from _finding(finding, width)
+    yield from _notes([f for f in findings if f.severity is Severity.INFO], width)
     yield from _advice(result, rated, width)
     if all_states:
         yield []
         yield from _all_states(result, width)
     if result.held_back:
         yield []
-        listed = ", ".join(sorted({f"{h.endpoint.port}/{h.endpoint.transport} ({h.because})" for h in result.held_back}))
+        listed = ", ".join(sorted({f"{h.endpoint.port}/{h.endpoint.transport} ({h.kind})" for h in result.held_back}))
         yield from _wrap("held back  ", f"{listed}: the state was measured, no byte was sent", width, "dim")
     yield []
     yield from _wrap("", summary_text(result), width)
 
 
+def next_steps(result: RunResult) -> tuple[str, ...]:
+    """One or two commands that go on from here."""
+    rated = sorted((s for s in result.services if s.endpoint not in result.own_loopback), key=_worst_first)
+    if not rated:
+        return ("reconshield port 110   what a port page says",)
+    worst = rated[0].endpoint
+    host = f"[{worst.ip}]" if ":" in worst.ip else worst.ip
+    return (
+        f"reconshield evidence latest {host}:{worst.port}   sent and received",
+        f"reconshield port {worst.port}   what this is and how to close it",
+    )
+
+
 def summary_text(result: RunResult) -> str:
     """`1,000 of 1,000 ports measured in 1.9 s: 5 open, 995 closed, 0 filtered; loss not measured`."""
     s = result.summary
-    what = "ports" if result.head.addresses == 1 else "endpoints"
+    what = "endpoints" if result.head.addresses > 1 else "ports" if "U:" in result.head.ports else "TCP ports"
     if s.open == 0 and s.measured == s.probes and s.measured == s.closed:
         return f"Nothing listens here: {count(s.closed)} of {count(s.probes)} {what} closed, measured in {duration(s.seconds)}."
     counts = [f"{count(s.open)} open", f"{count(s.closed)} closed", f"{count(s.filtered)} filtered"]
@@ -85,11 +103,23 @@ def _head(result: RunResult, width: int) -> Iterator[Row]:
     targets = ", ".join(head.targets[:3]) + (f" and {count(len(head.targets) - 3)} more" if len(head.targets) > 3 else "")
     hosts = f"{count(head.addresses)} addresses · " if head.addresses > 1 else ""
     per_host = head.probes // head.addresses if head.addresses else 0
-    leave = f"grant {', '.join(head.grants)}" if head.grants else "own machine, needs no grant"
-    facts = f"{targets} · {hosts}{count(per_host)} ports · {head.engine} · from {head.vantage} · {leave}"
+    leave = f"grant {', '.join(head.grants)}" if head.grants else "needs no grant"
+    kind = "ports" if "U:" in head.ports else "TCP ports"
+    facts = f"{targets} · {hosts}{count(per_host)} {kind} · {head.engine} · from {head.vantage} · {leave}"
     yield from _wrap(f"{head.id}  ", facts, width)
     for sentence in head.dropped:
         yield from _wrap("not measured  ", sentence, width, "dim")
+
+
+def _one_a_port(services: Iterable[RatedService]) -> list[RatedService]:
+    """A target given by name may have several addresses; where the same answers on all of them, the worst one is shown."""
+    chosen: dict[object, RatedService] = {}
+    for rated in services:
+        s = rated.service
+        key = (s.name or s.endpoint.ip, s.endpoint.port, s.endpoint.transport, s.service, s.product, s.version, s.tls)
+        if key not in chosen or _worst_first(rated) < _worst_first(chosen[key]):
+            chosen[key] = rated
+    return list(chosen.values())
 
 
 def _worst_first(rated: RatedService) -> tuple[int, str, int]:
@@ -204,14 +234,28 @@ def _finding(finding: Finding, width: int) -> Iterator[Row]:
     yield from _wrap("  fix       ", finding.remedy, width)
 
 
+def _notes(findings: list[Finding], width: int) -> Iterator[Row]:
+    """What is worth knowing and no harm by itself: one line for each kind, with its endpoints."""
+    kinds: dict[str, list[str]] = {}
+    for finding in findings:
+        place = finding.endpoint
+        kinds.setdefault(finding.title, []).append(f"{place.port}/{place.transport}")
+    if kinds:
+        yield []
+    for title, places in kinds.items():
+        listed = ", ".join(sorted(set(places), key=lambda p: int(p.partition("/")[0]))[:12])
+        more = f" and {count(len(set(places)) - 12)} more" if len(set(places)) > 12 else ""
+        yield from _wrap(f"{SYMBOLS['info']} info      ", f"{title}: {listed}{more}", width, "low")
+
+
 def risk_sum(finding: Finding) -> str:
     """`100 = 85 base + 15 proven` for the endpoint of a finding."""
     risk = finding.risk
     if risk is None:
         return "not rated"
-    base = sum(f.points for f in risk.factors if not f.name.startswith("context:"))
-    added = [f for f in risk.factors if f.name.startswith("context:")]
-    terms = "".join(f" {'+' if f.points >= 0 else '−'} {abs(f.points)} {f.name.removeprefix('context:')}" for f in added)
+    base = sum(f.points for f in risk.factors if f.name in MAXIMA)
+    added = [f for f in risk.factors if f.name not in MAXIMA]
+    terms = "".join(f" {'+' if f.points >= 0 else '−'} {abs(f.points)} {f.name.replace('-', ' ')}" for f in added)
     total = base + sum(f.points for f in added)
     return f"{risk.score} = {base} base{terms}" + (f", cut at {risk.score}" if total != risk.score else "")
 

@@ -1,0 +1,128 @@
+"""Where a run's result goes, and in which format. JSON Lines are written as the scan goes; the others when it has ended.
+
+A file is written beside its place and moved there when it is whole, so a full disk or a kill leaves no half report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from reconshield.cli.console import Invocation
+from reconshield.errors import UserError
+
+if TYPE_CHECKING:
+    from reconshield.jobs.scan import Event
+    from reconshield.report.result import RunResult
+
+FORMATS = ("table", "jsonl", "json", "csv", "html", "markdown", "nmap-xml")
+
+
+def check_format(name: str) -> str:
+    """The format, or an error that lists them all."""
+    if name in FORMATS:
+        return name
+    raise UserError(f"unknown format {name!r}", where=f"--format {name}", hint=f"--format one of {', '.join(FORMATS)}")
+
+
+@dataclass(slots=True)
+class Output:
+    """Takes the events of a scan, then its result."""
+
+    call: Invocation
+    stream: TextIO
+    format: str
+    all_states: bool
+    to_file: bool = False
+    run: str = ""
+
+    def take(self, event: Event, names: Mapping[str, str]) -> None:
+        """Write what can be written already: in JSON Lines, every line as it comes."""
+        from reconshield.jobs.scan import Started
+
+        if isinstance(event, Started):
+            self.run = event.head.id
+        if self.format != "jsonl":
+            return
+        from reconshield.jobs.lines import event_lines
+        from reconshield.report.lines import dump_line
+
+        for line in event_lines(event, self.run, names, all_states=self.all_states):
+            self.stream.write(dump_line(line) + "\n")
+        self.stream.flush()
+
+    def finish(self, result: RunResult) -> None:
+        """Write the rest of the result."""
+        if self.format != "jsonl":
+            write_result(self.call, result, self.stream, self.format, all_states=self.all_states, to_file=self.to_file)
+
+
+def write_result(
+    call: Invocation, result: RunResult, stream: TextIO, format_: str, *, all_states: bool = False, to_file: bool = False
+) -> None:
+    """A whole result in any format."""
+    from reconshield.report import lines, sheet
+
+    if format_ == "table":
+        write_table(call, result, stream, all_states=all_states, to_file=to_file)
+    elif format_ == "jsonl":
+        stream.writelines(lines.dump_lines(lines.result_lines(result)))
+    elif format_ == "json":
+        stream.write(lines.result_document(result) + "\n")
+    elif format_ == "csv":
+        stream.writelines(sheet.csv_text(result))
+
+
+def write_table(call: Invocation, result: RunResult, stream: TextIO, *, all_states: bool, to_file: bool) -> None:
+    from reconshield.report.table import next_steps, run_table
+
+    width = 120 if to_file else shutil.get_terminal_size((80, 24)).columns
+    for row in run_table(result, width, all_states=all_states):
+        text = "".join(call.paint(span.text, span.colour) if not to_file else span.text for span in row)
+        stream.write(call.spell(text.rstrip()) + "\n")
+    stream.flush()
+    call.suggest(*next_steps(result))
+
+
+@contextmanager
+def open_output(call: Invocation, path: Path | None, format_: str, *, all_states: bool) -> Iterator[Output]:
+    """Standard output, or a file that appears when it is whole."""
+    if path is None:
+        yield Output(call, sys.stdout, format_, all_states)
+        return
+    with whole_file(path) as stream:
+        yield Output(call, stream, format_, all_states, to_file=True)
+    call.tell(f"report   {path}")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """A text file that is moved to its place when it was written to the end; readable by its owner only."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            yield stream
+        Path(name).replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+
+
+def unwritable(path: Path, error: OSError) -> UserError:
+    reason = (error.strerror or str(error)).lower()
+    return UserError(
+        f"the report cannot be written: {reason}", where=str(path), hint="name another file with -o; the run is saved"
+    )

@@ -1,0 +1,76 @@
+"""What a scan would send, before anything is sent: for people in lines, for programs as one object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from reconshield.jobs.scan import IDENTIFY_LEVEL, Prepared, sending_rate
+from reconshield.knowledge.ports import held_back
+from reconshield.scan.connect import FRAME_BYTES
+from reconshield.scan.plan import Estimate
+from reconshield.text import count, duration, plural, rate, size
+
+
+def describe_plan(prepared: Prepared) -> Iterator[str]:
+    """Lines for the terminal."""
+    plan, estimate = prepared.plan, estimate_plan(prepared)
+    hosts, ports = plan.targets.count, plan.ports.count
+    product = f"{plural(hosts, 'address', 'addresses')} × {plural(ports, 'TCP port', 'TCP ports')}"
+    yield f"plan    {product} = {plural(plan.size, 'endpoint', 'endpoints')}   (nothing was sent)"
+    yield f"grant   {grant_text(prepared)}"
+    yield (
+        f"send    {count(estimate.packets_low)} connects, at most {count(estimate.packets_high)} with retries; "
+        f"{size(estimate.bytes_high)}; {duration(estimate.seconds_low)} to {duration(estimate.seconds_high)} "
+        f"at {rate(sending_rate(prepared.targets, prepared.options))}"
+    )
+    if prepared.targets.level >= IDENTIFY_LEVEL:
+        yield "then    per open endpoint at most 8 connections to identify and judge it"
+    else:
+        yield "then    nothing: level 2 is a port scan, services are guessed from the port"
+    for kind, ports_held in held_ports(prepared).items():
+        yield f"held    {', '.join(map(str, ports_held))} ({kind}): state is measured, no byte is sent"
+
+
+def plan_data(prepared: Prepared) -> dict[str, Any]:
+    """The same as one JSON object."""
+    estimate = estimate_plan(prepared)
+    return {
+        "v": 1,
+        "type": "plan",
+        "targets": list(prepared.request.targets),
+        "addresses": prepared.plan.targets.count,
+        "ports": prepared.plan.ports.text(),
+        "endpoints": prepared.plan.size,
+        "blocks": prepared.plan.blocks,
+        "seed": prepared.plan.seed,
+        "engine": "connect",
+        "level": prepared.targets.level,
+        "grant": ",".join(prepared.targets.grants) or None,
+        "not_measured": [f"{d.addresses.text()}: {d.why}" for d in prepared.targets.dropped],
+        "packets": [estimate.packets_low, estimate.packets_high],
+        "bytes": [estimate.bytes_low, estimate.bytes_high],
+        "seconds": [round(estimate.seconds_low, 3), round(estimate.seconds_high, 3)],
+        "held_back": [{"port": p, "kind": kind} for kind, ports in held_ports(prepared).items() for p in ports],
+    }
+
+
+def estimate_plan(prepared: Prepared) -> Estimate:
+    return prepared.plan.estimate(rate=sending_rate(prepared.targets, prepared.options), frame_bytes=FRAME_BYTES)
+
+
+def grant_text(prepared: Prepared) -> str:
+    targets = prepared.targets
+    leave = f"{', '.join(targets.grants)}" if targets.grants else "none needed, own machine"
+    left_out = "; ".join(f"{d.addresses.text()} left out: {d.why}" for d in targets.dropped)
+    return f"{leave}, level {targets.level}" + (f"; {left_out}" if left_out else "")
+
+
+def held_ports(prepared: Prepared) -> dict[str, list[int]]:
+    """The planned ports that get no byte, by kind of device."""
+    found: dict[str, list[int]] = {}
+    for first, last in prepared.plan.ports.tcp:
+        for port in range(first, last + 1):
+            if held := held_back(port, "tcp"):
+                found.setdefault(held.kind, []).append(port)
+    return found

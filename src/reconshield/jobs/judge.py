@@ -1,0 +1,99 @@
+"""One service -> its risk here, the first advice, and the findings that its facts support.
+
+The scan, the report and `rejudge` all come through here, so the same facts always give the same numbers, and the `port` page's
+base rating and the scan's rating agree because both come from the catalogue by `knowledge.risk`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from reconshield.checks.check import Context, run_checks
+from reconshield.checks.rules import CHECKS
+from reconshield.knowledge.catalog import Catalog, load_catalog
+from reconshield.knowledge.ports import usual_service
+from reconshield.knowledge.records import EndpointEntry, ServiceEntry
+from reconshield.knowledge.risk import UNKNOWN, base_risk, context_point, endpoint_risk
+from reconshield.model import Confidence, Endpoint, Factor, Finding, Risk, Rung, Service, Tls
+from reconshield.report.result import RatedService
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Rates services and finds what is wrong with them, as seen from one vantage at one time."""
+
+    catalog: Catalog
+    vantage: str
+    now: float
+
+    def guess(self, endpoint: Endpoint, at: float, name: str | None) -> Service:
+        """The service that a port usually has, when nobody asked the endpoint itself: a guess and marked as one."""
+        usual = usual_service(endpoint.port, endpoint.transport)
+        return Service(
+            endpoint=endpoint,
+            service=usual or "unknown",
+            confidence=Confidence.GUESS,
+            at=at,
+            rung=Rung.HANDSHAKE,
+            name=name,
+        )
+
+    def guess_held(self, service: Service) -> Service:
+        """A service that was not asked because its port is held back: what the port usually has, still a guess."""
+        if service.service != "unknown" or service.confidence is not Confidence.GUESS or service.evidence:
+            return service
+        usual = usual_service(service.endpoint.port, service.endpoint.transport)
+        return replace(service, service=usual) if usual and service.note else service
+
+    def rate(self, service: Service) -> RatedService:
+        """The risk of an endpoint, with every addend, and the first thing to do about it."""
+        entry = self.catalog.services.get(service.service)
+        place = best_endpoint(entry, service) if entry else None
+        risk = rate_endpoint(service, place)
+        advice = entry.do[0].text if entry and entry.do else None
+        return RatedService(service, risk, advice)
+
+    def find(self, service: Service) -> tuple[RatedService, tuple[Finding, ...]]:
+        """The rated service and its findings, each with the endpoint's risk."""
+        rated = self.rate(service)
+        if service.confidence is Confidence.GUESS:
+            return rated, ()
+        findings = run_checks(CHECKS, service, self.vantage, Context(now=self.now))
+        return rated, tuple(replace(f, risk=rated.risk) for f in findings)
+
+
+def make_judge(vantage: str, now: float) -> Judge:
+    """A judge with the whole catalogue."""
+    return Judge(load_catalog(), vantage, now)
+
+
+def best_endpoint(entry: ServiceEntry, service: Service) -> EndpointEntry:
+    """The catalogue endpoint that a service is rated by.
+
+    The one of the same port when it has the same TLS form, else the first of that form, else the service's own: POP3 with TLS
+    from the first byte is rated as 995 wherever it is found.
+    """
+    implicit = service.tls is Tls.IMPLICIT
+    alike = [e for e in entry.endpoint if e.transport == service.endpoint.transport] or list(entry.endpoint)
+    if service.confidence is Confidence.GUESS:
+        return next((e for e in alike if e.port == service.endpoint.port), alike[0])
+    same_form = [e for e in alike if (e.tls == "implicit") is implicit]
+    return next((e for e in same_form if e.port == service.endpoint.port), (same_form or alike)[0])
+
+
+def rate_endpoint(service: Service, place: EndpointEntry | None) -> Risk:
+    """The base of the identified service, changed by its facts and by what was seen of TLS."""
+    if place is None:
+        return endpoint_risk(UNKNOWN, service.facts)
+    base = base_risk(place)
+    return endpoint_risk(base, service.facts, tls_points(service, base))
+
+
+def tls_points(service: Service, base: Risk) -> Iterable[Factor]:
+    """The point for TLS before any login, where the base counts clear text and a dialogue showed that it does not happen."""
+    in_clear = any(f.name == "transport" and f.points > 0 for f in base.factors)
+    required = service.facts.get("starttls") == "required"
+    withheld = service.tls is Tls.STARTTLS and service.facts.get("login_clear") in {"refused", "not offered"}
+    if in_clear and (service.tls is Tls.IMPLICIT or required or withheld):
+        yield context_point("tls-observed")

@@ -1,0 +1,332 @@
+"""The main job: what does this host expose, and how bad is it?
+
+    prepare_scan   text -> grants and scope -> Targets -> Plan          refuses before anything is sent; a dry run ends here
+    run_scan       Plan -> engine -> batches, saved block by block
+                   open endpoints -> services with facts -> findings, saved endpoint by endpoint
+                   -> summary                                           and events all the way, for whoever shows them
+
+What is saved stays: a scan that is stopped or killed is resumed at its first unfinished block, and an endpoint without a
+service is identified then. Nothing here prints.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from reconshield.addresses import PortSet, parse_ports
+from reconshield.errors import Refused, UserError
+from reconshield.identify.drive import identify_all
+from reconshield.identify.limits import Limits
+from reconshield.jobs.grants import authorise_scan
+from reconshield.jobs.judge import Judge, make_judge
+from reconshield.jobs.results import head_of, held_of, summarise
+from reconshield.knowledge.names import ports_of
+from reconshield.knowledge.ports import held_back, top_ports
+from reconshield.model import Endpoint, Finding, Observation, Reason, Service, State
+from reconshield.report.result import HeldBack, RatedService, RunHead, Summary
+from reconshield.scan.batch import Batch, records
+from reconshield.scan.connect import EXPECTED_RATE, BlockDone, Options, Progress, measure
+from reconshield.scan.plan import Plan, expected_rate, make_plan
+from reconshield.scope import Targets
+from reconshield.settings import Settings
+from reconshield.store.db import Store
+from reconshield.store.observations import blocks_done, save_block
+from reconshield.store.runs import Run, create_run, find_run, finish_run, reopen_run
+from reconshield.store.services import endpoints_without_service, save_service
+
+COMMON_PORTS = 1000
+"""TCP ports that are measured when none are named."""
+CEILINGS = {"polite": 500.0, "normal": 25_000.0, "fast": None}
+"""Connects a second, by manner; `--rate` comes before them."""
+PER_HOST = 1000.0
+IDENTIFY_LEVEL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """What somebody wants to have measured, as text; every field as on the command line."""
+
+    targets: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+    ports: str | None = None
+    top: int | None = None
+    level: int | None = None
+    engine: str = "auto"
+    manner: str = "normal"
+    rate: float | None = None
+    per_host: float | None = None
+    seed: int | None = None
+    shard: tuple[int, int] = (0, 1)
+    authorized_by: str | None = None
+    authorized_for: float = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A scan that may start: authorised, planned, nothing sent yet. `run` is set when it goes on with an earlier run."""
+
+    request: ScanRequest
+    targets: Targets
+    plan: Plan
+    options: Options
+    vantage: str
+    run: Run | None = None
+
+    @property
+    def blocks(self) -> range:
+        """The blocks of this machine's share."""
+        return self.plan.shard(*self.request.shard)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The run exists in the store."""
+
+    head: RunHead
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """How far the measurement is. Counts are endpoints."""
+
+    done: int
+    total: int
+    open: int
+    rate: float
+    slowed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A block is finished and saved. `batch` holds every endpoint of it in the observation dtype."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Identifying:
+    """How far identification is. Counts are open endpoints."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """What answers on one endpoint, rated and judged, and saved."""
+
+    rated: RatedService
+    findings: tuple[Finding, ...]
+    held: HeldBack | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run has ended, as its state says."""
+
+    summary: Summary
+
+
+Event = Started | Measuring | Measured | Identifying | Identified | Finished
+
+
+def prepare_scan(store: Store, settings: Settings, request: ScanRequest, now: float) -> Prepared:
+    """Authorise and plan. Raises UserError for a mistake in the request and Refused when no grant allows it."""
+    check_engine(request.engine)
+    ports = choose_ports(request)
+    targets = authorise(store, request, now)
+    options = choose_options(request, targets)
+    plan = make_plan(targets.addresses, ports, rate=sending_rate(targets, options), seed=request.seed)
+    plan.shard(*request.shard)
+    return Prepared(request, targets, plan, options, settings.vantage)
+
+
+def prepare_resume(store: Store, run_text: str, request: ScanRequest, now: float) -> Prepared:
+    """Take up an earlier run where it stopped: its own plan, authorised again, with the limits of this command."""
+    if request.targets or request.ports or request.top:
+        raise UserError("a resumed scan keeps its targets and ports", where="--resume", hint="reconshield scan --resume latest")
+    run = find_run(store, run_text)
+    if run.state == "complete":
+        raise UserError("this run is complete", where=run.id, hint=f"reconshield report {run.id}")
+    before = run.options
+    request = replace(
+        request,
+        targets=tuple(before["targets"]),
+        exclude=tuple(before["exclude"]),
+        level=run.level,
+        shard=(before["shard"][0], before["shard"][1]),
+    )
+    plan = Plan.from_json(run.plan)
+    targets = authorise(store, request, now)
+    if beyond := plan.targets - targets.addresses:
+        raise Refused(
+            f"the grants no longer cover {beyond.text(3)}. Nothing was sent.", hint="reconshield grant list, or scan anew"
+        )
+    return Prepared(request, targets, plan, choose_options(request, targets), run.vantage, run)
+
+
+def authorise(store: Store, request: ScanRequest, now: float) -> Targets:
+    """The targets of a request, as far as the grants go; logged."""
+    if not request.targets:
+        raise UserError("a scan needs a target", where="scan", hint="reconshield scan localhost")
+    return authorise_scan(
+        store,
+        request.targets,
+        request.exclude,
+        request.level,
+        now,
+        authorized_by=request.authorized_by,
+        for_seconds=request.authorized_for,
+        options=repeated_options(request),
+    )
+
+
+def check_engine(name: str) -> None:
+    """Only the connect engine exists; asking for another by name is answered, not silently changed."""
+    if name not in {"auto", "connect"}:
+        hint = "reconshield scan TARGET --engine connect"
+        raise UserError("this version has the connect engine only", where=f"--engine {name}", hint=hint)
+
+
+def choose_ports(request: ScanRequest) -> PortSet:
+    """The ports of a request: named ones, the commonest N, or a default by target."""
+    if request.ports is not None and request.top is not None:
+        raise UserError("name ports or ask for the commonest, not both", where="-p and --top", hint="leave one of them out")
+    if request.ports is None:
+        if request.top is None and all(t.strip().lower() == "localhost" for t in request.targets):
+            return PortSet(tcp=((1, 65_535),))
+        return PortSet(tcp=tuple((p, p) for p in top_ports(request.top or COMMON_PORTS, "tcp")))
+    asked = parse_ports(request.ports)
+    ports = asked.ports
+    for transport, name in asked.names:
+        found = [(t, p) for t, p in ports_of(name) if transport in ("", t)]
+        tcp_only = found if transport == "udp" else [(t, p) for t, p in found if t == "tcp"]
+        ports |= PortSet(
+            tcp=tuple((p, p) for t, p in tcp_only if t == "tcp"), udp=tuple((p, p) for t, p in tcp_only if t == "udp")
+        )
+    if ports.udp:
+        hint = "leave the UDP ports out"
+        raise UserError("the connect engine measures TCP ports only", where=f"-p {request.ports}", hint=hint)
+    return ports
+
+
+def choose_options(request: ScanRequest, targets: Targets) -> Options:
+    """Limits of the engine: `--rate` and `--per-host` first, then the manner, then what the targets deserve."""
+    for name, value in (("--rate", request.rate), ("--per-host", request.per_host)):
+        if value is not None and not value > 0:
+            raise UserError("a rate must be above 0", where=f"{name} {value:g}", hint=f"{name} 1000")
+    own_only = targets.exempt.covers(targets.addresses)
+    ceiling = None if own_only else CEILINGS[request.manner]
+    per_host = None if request.manner == "fast" or own_only else PER_HOST
+    return Options(rate=request.rate or ceiling, per_host=request.per_host or per_host)
+
+
+def sending_rate(targets: Targets, options: Options) -> float:
+    """Connects a second that are to be expected."""
+    return expected_rate(targets.addresses, targets.exempt, engine=EXPECTED_RATE, rate=options.rate, per_host=options.per_host)
+
+
+def repeated_options(request: ScanRequest) -> str:
+    """The part of the command that a refusal repeats, so that the hint can be pasted."""
+    parts = [f"-p {request.ports}" if request.ports else "", f"--top {request.top}" if request.top else ""]
+    parts.append(f"--level {request.level}" if request.level is not None else "")
+    return " ".join(part for part in parts if part)
+
+
+def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop: threading.Event) -> Iterator[Event]:
+    """Measure, identify, judge and save. Ends early, with everything saved, once `stop` is set."""
+    begin = clock()
+    run = prepared.run or create_run(
+        store,
+        plan=prepared.plan.to_json(),
+        engine="connect",
+        vantage=prepared.vantage,
+        grants=prepared.targets.grants,
+        level=prepared.targets.level,
+        now=begin,
+        options=kept_options(prepared),
+    )
+    if prepared.run:
+        reopen_run(store, run.id)
+    yield Started(head_of(run, prepared.plan))
+    last = Progress(0, 0, 0.0, 0, None, None)
+    slowed: dict[str, None] = {}
+    for event in measure_blocks(store, prepared, run.id, stop):
+        if isinstance(event, Progress):
+            last = event
+            slowed |= {event.slowed: None} if event.slowed else {}
+        else:
+            yield event
+    if not stop.is_set():
+        yield from identify_open(store, prepared, run.id, make_judge(run.vantage, begin), clock, stop)
+    summary = summarise(store, run, prepared.blocks, clock() - begin, last.retransmitted, last.loss, tuple(slowed))
+    finish_run(store, run.id, summary.state, asdict(summary), clock())
+    yield Finished(summary)
+
+
+def kept_options(prepared: Prepared) -> Mapping[str, Any]:
+    """What a report and a resumed scan need of the request, beside the plan."""
+    request = prepared.request
+    return {
+        "targets": list(request.targets),
+        "exclude": list(request.exclude),
+        "shard": list(request.shard),
+        "dropped": [f"{d.addresses.text()}: {d.why}" for d in prepared.targets.dropped],
+    }
+
+
+def measure_blocks(
+    store: Store, prepared: Prepared, run_id: str, stop: threading.Event
+) -> Iterator[Measuring | Measured | Progress]:
+    """Send, save each finished block, and pass on how far it is; the engine's own progress comes through for the summary."""
+    done = blocks_done(store, run_id)
+    todo = [block for block in prepared.blocks if block not in done]
+    before = sum(prepared.plan.block_length(block) for block in prepared.blocks if block in done)
+    total = before + sum(prepared.plan.block_length(block) for block in todo)
+    for step in measure(prepared.plan, prepared.targets, todo, prepared.options, stop):
+        if isinstance(step, BlockDone):
+            save_block(store, run_id, step.number, step.batch[step.batch["reason"] != Reason.NO_RESPONSE])
+            yield Measured(step.batch)
+        else:
+            yield step
+            yield Measuring(before + step.done, total, step.open, step.rate, step.slowed)
+
+
+def identify_open(
+    store: Store, prepared: Prepared, run_id: str, judge: Judge, clock: Callable[[], float], stop: threading.Event
+) -> Iterator[Identifying | Identified]:
+    """Find out what answers on each open endpoint that has no service yet; below level 3 the port alone gives a guess."""
+    waiting = endpoints_without_service(store, run_id)
+    yield Identifying(0, len(waiting))
+    for done, service in enumerate(services_of(prepared, waiting, judge, clock, stop), 1):
+        rated, findings = judge.find(service)
+        save_service(store, run_id, service, findings)
+        yield Identified(rated, findings, held_of(service.endpoint))
+        yield Identifying(done, len(waiting))
+
+
+def services_of(
+    prepared: Prepared, waiting: list[Endpoint], judge: Judge, clock: Callable[[], float], stop: threading.Event
+) -> Iterator[Service]:
+    names = prepared.targets.names
+    if prepared.targets.level < IDENTIFY_LEVEL:
+        return (judge.guess(endpoint, clock(), names.get(endpoint.ip)) for endpoint in waiting)
+    found = identify_all(prepared.targets, waiting, limits=Limits(held=why_held), stop=stop)
+    return (judge.guess_held(service) for service in found)
+
+
+def why_held(endpoint: Endpoint) -> str | None:
+    """Why nothing may be sent to an open endpoint beyond the connect (print, PLC and serial ports); None if it may."""
+    held = held_back(endpoint.port, endpoint.transport)
+    return f"{held.kind} port: {held.reason}" if held else None
+
+
+def listed_observations(batch: Batch, names: Mapping[str, str], *, all_states: bool) -> Iterator[Observation]:
+    """The observations of a batch that a report lists, each with the name that its target was given by."""
+    chosen = batch if all_states else batch[batch["state"] == State.OPEN]
+    for seen in records(chosen):
+        name = names.get(seen.endpoint.ip)
+        yield replace(seen, name=name) if name else seen
