@@ -22,7 +22,7 @@ PRODUCTS: tuple[tuple[str, str, tuple[str, str] | None], ...] = (
     (r"FTP server \(GNU inetutils (\d[\w.]*)\)", "GNU inetutils ftpd", ("gnu", "inetutils")),
     (r"Serv-U FTP Server v?(\d[\w.]*)", "Serv-U", ("solarwinds", "serv-u")),
     (r"(?:bftpd|Bftpd) (\d[\w.]*)", "Bftpd", None),
-    (r"Twisted (\d[\w.]*) FTP Server", "Twisted FTP", ("twistedmatrix", "twisted")),
+    (r"Twisted (\d[\w.]*) FTP Server", "Twisted FTP", None),
     (r"\(MikroTik (\d[\w.]*)\)", "MikroTik RouterOS FTP", None),
     (r"Wing FTP Server(?: (\d[\w.]*))? ready", "Wing FTP Server", ("wftpserver", "wing_ftp_server")),
 )
@@ -62,13 +62,12 @@ def _ask_for_tls() -> Any:
     refusal = yield Ask(b"USER \r\n", until=whole_reply)
     clear = _judge_clear(refusal)
     facts: dict[str, Any] = {"starttls": "required" if clear == "refused" else "offered", "login_clear": clear}
-    if not refusal or refusal.startswith(b"421"):
-        if not (yield Reconnect()):
-            return facts
-        yield Read(until=whole_reply)
     reply = yield Ask(b"AUTH TLS\r\n", until=whole_reply)
+    if not reply and (yield Reconnect()):
+        yield Read(until=whole_reply)
+        reply = yield Ask(b"AUTH TLS\r\n", until=whole_reply)
     if not reply.startswith(b"234"):
-        return facts | {"starttls": "not offered"}
+        return facts | {"starttls_failed": True}
     upgraded = yield StartTls()
     return facts | ({"starttls_failed": True} if upgraded is None else {"starttls_tls": upgraded})
 

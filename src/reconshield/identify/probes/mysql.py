@@ -52,7 +52,7 @@ def _read_error(payload: bytes) -> Match | None:
 
 
 def _read_greeting(payload: bytes) -> Match | None:
-    """Protocol 10: version NUL, thread 4, salt 8, 0, flags 2, charset 1, status 2, flags 2, salt length 1, 10 zeros, salt, plugin."""
+    """Protocol 10: version NUL, thread 4, salt 8, 0, flags 2, charset 1, status 2, flags 2, salt length 1, 10 zeros, salt."""
     version, nul, rest = payload[1:].partition(b"\0")
     if payload[0] != 10 or not nul or len(rest) < 15 or not re.fullmatch(rb"\d+\.\d+[\x20-\x7e]{0,80}", version):
         return None
