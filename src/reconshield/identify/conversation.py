@@ -59,6 +59,7 @@ class Conversation:
     dirty: bool = False
     answered: bool = False
     echoed: bool = False
+    echo_welcome: bool = False
     upgraded: dict[str, Any] | None = None
     turns: list[Turn] = field(default_factory=list)
     taken: int = 0
@@ -73,8 +74,9 @@ class Conversation:
         return not isinstance(self.line, Wire)
 
     async def listen(self, seconds: float) -> bytes:
-        """What the server says unasked within `seconds`."""
-        self.heard, _ = await self._gather(None, seconds)
+        """What the server says unasked within `seconds`. The rest of it may still be on its way."""
+        self.heard, cut = await self._gather(None, seconds)
+        self.settled = cut or not self.heard or self.line is None or self.line.ended is not None
         return self.heard
 
     async def hold(self, probe: str, dialogue: Dialogue) -> Outcome:
@@ -83,7 +85,7 @@ class Conversation:
         asked, match = advance(probe, dialogue, None)
         while asked is not None:
             answer = await self._take(probe, asked)
-            if self.echoed or self.taken > 2 * self.limits.turns:
+            if (self.echoed and not self.echo_welcome) or self.taken > 2 * self.limits.turns:
                 dialogue.close()
                 break
             asked, match = advance(probe, dialogue, answer)

@@ -10,6 +10,7 @@ iterable as they are needed, so memory does not grow with their number.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
@@ -25,6 +26,8 @@ from reconshield.model import Confidence, Endpoint, Service, Tls
 from reconshield.scope import Targets
 
 IDENTIFY, ASSESS = 3, 4
+STOP_SECONDS = 0.2
+"""How often a wish to stop is looked for."""
 
 
 class Turnstile:
@@ -118,11 +121,22 @@ def identify_all(
     level: int | None = None,
     limits: Limits | None = None,
     probes: tuple[Probe, ...] | None = None,
+    stop: threading.Event | None = None,
 ) -> Iterator[Service]:
-    """`identify` for callers without an event loop. Between two results nothing runs, so be quick about each."""
+    """`identify` for callers without an event loop. Between two results nothing runs, so be quick about each.
+
+    Once `stop` is set it ends within `STOP_SECONDS`; endpoints without a result are left as they are.
+    """
+    stop = stop or threading.Event()
 
     async def take(services: AsyncIterator[Service]) -> Service | None:
-        return await anext(services, None)
+        coming = asyncio.ensure_future(anext(services, None))
+        while not stop.is_set():
+            if (await asyncio.wait({coming}, timeout=STOP_SECONDS))[0]:
+                return coming.result()
+        coming.cancel()
+        await asyncio.wait({coming})
+        return None
 
     with asyncio.Runner() as runner:
         services = identify(targets, endpoints, level, limits, probes)

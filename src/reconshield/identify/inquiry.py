@@ -22,6 +22,7 @@ from reconshield.identify.conversation import Conversation, Outcome, ProbeBug, i
 from reconshield.identify.limits import Limits
 from reconshield.identify.probe import Match, Place, Probe
 from reconshield.identify.tls import Handshake, upgrade
+from reconshield.identify.tls_hello import looks_like_tls
 from reconshield.identify.wire import Line, Meter, Wire, connect
 from reconshield.knowledge.speech import recognise
 from reconshield.model import Endpoint, Rung, Turn
@@ -62,6 +63,7 @@ class Inquiry:
         self._tls_done = False
         self._opened: list[Conversation] = []
         self._listener: asyncio.Task[Conversation | None] | None = None
+        self._listened = False
 
     async def run(self) -> None:
         """Find out what speaks here."""
@@ -139,7 +141,10 @@ class Inquiry:
         return made
 
     async def shake(self, wire: Wire) -> Handshake:
-        patience = 5.0 if order.tls_first(self.endpoint.port) or self.tls_facts else 2.0
+        limits = self.kit.limits
+        patience = (
+            limits.turn_seconds if order.tls_first(self.endpoint.port) or self.tls_facts else limits.silence_seconds + 0.5
+        )
         by = min(asyncio.get_running_loop().time() + patience + 4 * wire.rtt, self.deadline)
         return await upgrade(wire, self.kit.context, self.name, by)
 
@@ -231,7 +236,9 @@ class Inquiry:
         self.tried.add(probe.name)
         if not conversation.answered:
             factor = 2 if self.endpoint.port in probe.ports and self.endpoint.transport == "tcp" else 1
-            conversation.patience = max(1.0, self.kit.limits.silence_seconds * (factor if self.silences < 3 else 0.66))
+            # Who has been silent to three questions gets less time for the others.
+            conversation.patience = self.kit.limits.silence_seconds * (factor if self.silences < 3 else 0.66)
+        conversation.echo_welcome = probe.name == "echo"
         try:
             outcome = await conversation.hold(probe.name, probe.run())
         except ProbeBug as bug:
@@ -239,12 +246,12 @@ class Inquiry:
                 raise
             self.notes.append(f"{bug} (a bug of ours)")
             return Outcome(turns=conversation.turns)
-        self.echoes = self.echoes or (conversation.echoed and probe.name != "echo")
+        self.echoes = self.echoes or conversation.echoed
         if conversation.dirty or outcome.match:
             self.keep(outcome.turns)
         if outcome.last:
             self.climb(Rung.BYTES)
-        if outcome.match is not None and not conversation.echoed:
+        if outcome.match is not None and (conversation.echo_welcome or not conversation.echoed):
             self._accept(probe, outcome.match, outcome)
         return outcome
 
@@ -266,7 +273,7 @@ class Inquiry:
         self.match, self.probe = match, probe
         self.starttls = outcome.starttls
         self.climb(Rung.PROTOCOL if match.sure else Rung.BYTES)
-        if outcome.starttls and "certificate" in outcome.starttls:
+        if shows_identity(outcome.starttls):
             self.climb(Rung.TLS_IDENTITY)
 
     # ── TLS ──
@@ -280,7 +287,7 @@ class Inquiry:
         shaken = await self.shake(wire)
         if shaken.line is not None:
             self.tls_facts = shaken.facts
-            self.climb(Rung.TLS_IDENTITY if "certificate" in shaken.facts else Rung.BYTES)
+            self.climb(Rung.TLS_IDENTITY if shows_identity(shaken.facts) else Rung.BYTES)
             await self._explore(self.converse(shaken.line, wire.rtt, tls=True), tls=True)
             return ()
         wire.close()
@@ -291,10 +298,11 @@ class Inquiry:
             cut = len(shaken.heard) > kept
             self.keep([Turn("tls", shaken.sent[:kept], shaken.heard[:kept], round(ms, 2), truncated=cut)])
         self.echoes = is_echo(shaken.sent, shaken.heard)
-        if shaken.answer.speaks_tls and not self.echoes:
+        if not self.echoes and (shaken.answer.speaks_tls or looks_like_tls(shaken.heard)):
             from reconshield.identify.posture import read_with_own_hello
 
             self.tls_facts = await read_with_own_hello(self)
+            self.climb(Rung.TLS_IDENTITY if shows_identity(self.tls_facts) else Rung.BYTES)
             self.notes.append(f"TLS, but no session: {shaken.problem}")
         return recognise(shaken.heard)
 
@@ -305,7 +313,8 @@ class Inquiry:
         if conversation.answered or self.endpoint.transport == "udp":
             return
         self.silences += 1
-        if conversation.line is not None and conversation.line.ended is None and self._listener is None and self.budget > 2:
+        open_still = conversation.line is not None and conversation.line.ended is None
+        if open_still and not self._listened and self.budget > 2:
             self._listen_on(None, tls)
 
     def _listen_on(self, conversation: Conversation | None, tls: bool) -> None:
@@ -315,7 +324,7 @@ class Inquiry:
                 await ear.listen(self.kit.limits.late_greeting_seconds)
             return ear if ear and ear.heard else None
 
-        self._listener = asyncio.create_task(listen())
+        self._listener, self._listened = asyncio.create_task(listen()), True
 
     async def _late_greeting(self, tls: bool) -> bool:
         """Whether the ear heard something; if so it has been followed."""
@@ -350,3 +359,8 @@ class Inquiry:
         greeted = any(turn.probe == "listen" for turn in self.evidence)
         if count and not self.echoes and not greeted and self.rung is not Rung.SYN_ACK:
             self.notes.append(f"{count} probes not tried")
+
+
+def shows_identity(facts: dict[str, Any] | None) -> bool:
+    """Whether TLS facts hold a certificate that could be read."""
+    return bool(facts) and "unreadable" not in (facts or {}).get("certificate", {"unreadable": "none came"})

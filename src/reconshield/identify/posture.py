@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from reconshield.identify.conversation import ProbeBug
 from reconshield.identify.probe import Probe
 from reconshield.identify.tls import describe_answer, name_for_sni
-from reconshield.identify.tls_hello import Answer, client_hello, judge_version, looks_like_tls, read_answer
+from reconshield.identify.tls_hello import FLIGHT, Answer, client_hello, judge_version, looks_like_tls, read_answer
 from reconshield.identify.tls_names import VERSIONS
 from reconshield.identify.wire import Line, Wire
 
@@ -50,7 +50,7 @@ async def say_hello(line: Line, version: int, name: str | None, deadline: float,
     heard = b""
     if not await line.send(hello, by):
         return Answer()
-    while len(heard) < 2 * 64 * 1024:
+    while len(heard) < FLIGHT:
         piece = await line.receive(by)
         if not piece:
             break

@@ -173,6 +173,8 @@ def describe_answer(answer: Answer) -> dict[str, Any]:
         facts["alpn"] = answer.alpn
     if answer.certificates:
         facts["certificate"] = read_certificate(answer.certificates[0])
+    elif answer.oversized:
+        facts["certificate"] = {"unreadable": f"the chain is {answer.oversized} bytes long"}
     return {**facts, **describe_chain(answer)}
 
 

@@ -20,13 +20,17 @@ FLIGHT = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server's first flight shows. Everything None: no TLS record came. `certificates` are DER, the leaf first."""
+    """What a server's first flight shows. Everything None: no TLS record came. `certificates` are DER, the leaf first.
+
+    `oversized` is the announced length of a Certificate message that is longer than anybody should read.
+    """
 
     version: str | None = None
     cipher: str | None = None
     alpn: str | None = None
     alert: str | None = None
     certificates: tuple[bytes, ...] = ()
+    oversized: int = 0
     done: bool = False
 
     @property
@@ -94,7 +98,8 @@ def read_answer(data: bytes) -> Answer:
         elif kind == CERTIFICATE:
             certificates = tuple(read_certificates(body))
         done = done or kind == HELLO_DONE
-    return Answer(version, cipher, alpn, alert, certificates, done or version == "TLSv1.3")
+    oversized = announced(stream) if version and not certificates else 0
+    return Answer(version, cipher, alpn, alert, certificates, oversized, done or oversized > 0 or version == "TLSv1.3")
 
 
 def records(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -122,6 +127,17 @@ def messages(stream: bytes) -> Iterator[tuple[int, bytes]]:
             return
         yield stream[at], body
         at += 4 + length
+
+
+def announced(stream: bytes) -> int:
+    """The length of an unfinished Certificate message, if it is longer than a flight may be; else 0."""
+    at = 0
+    while at + 4 <= len(stream):
+        length = int.from_bytes(stream[at + 1 : at + 4], "big")
+        if stream[at] == CERTIFICATE and length > FLIGHT:
+            return length
+        at += 4 + length
+    return 0
 
 
 def read_server_hello(body: bytes) -> tuple[str | None, str | None, str | None]:
