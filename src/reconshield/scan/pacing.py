@@ -78,10 +78,12 @@ class RoundTrip:
     """The time-out of an attempt, by RFC 6298 §2: smoothed round trip plus four times its variation, within bounds.
 
     `floor` should be 0.1 s for one host and more for many, because the estimate is of the whole scan and hosts differ. Until
-    the first answer the time-out is one second (RFC 6298 §2.1), or the floor if that is longer.
+    the first answer the time-out is `first`: one second (RFC 6298 §2.1) and a little, so that with one repetition it outlasts
+    the three seconds after which a kernel says that nobody on the link has the address.
     """
 
     floor: float = 0.1
+    first: float = 1.2
     ceiling: float = 3.0
     smoothed: float | None = None
     variation: float = 0.0
@@ -96,8 +98,8 @@ class RoundTrip:
 
     def timeout(self, tries: int = 0) -> float:
         """Seconds to wait for an attempt that was made `tries` times before; doubles each time (RFC 6298 §5.5)."""
-        first = 1.0 if self.smoothed is None else self.smoothed + 4 * self.variation
-        return float(min(self.ceiling, max(self.floor, first) * 2**tries))
+        estimate = self.first if self.smoothed is None else self.smoothed + 4 * self.variation
+        return float(min(self.ceiling, max(self.floor, estimate) * 2**tries))
 
 
 @dataclass(slots=True)

@@ -1,0 +1,135 @@
+"""What the kernel says about a connection attempt, as a state with its reason.
+
+A connecting socket tells little: one error number. Linux (since 5.9) also keeps the ICMP message behind it for whoever asked
+with `IP_RECVERR`, without privileges; with it the reasons are those that a raw scan sees, and a firewall that answers "port
+unreachable" is told from a closed port. Elsewhere the error number decides.
+
+`None` as a verdict means that no answer came.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import NamedTuple
+
+from reconshield.model import Reason, State
+
+
+class Verdict(NamedTuple):
+    """A state and why."""
+
+    state: State
+    reason: Reason
+
+
+OPEN = Verdict(State.OPEN, Reason.SYN_ACK)
+REFUSED = Verdict(State.CLOSED, Reason.CONN_REFUSED)
+SILENT = Verdict(State.FILTERED, Reason.NO_RESPONSE)
+NO_HOST = Verdict(State.UNREACHABLE, Reason.HOST_UNREACH)
+NO_NET = Verdict(State.UNREACHABLE, Reason.NET_UNREACH)
+NO_ROUTE = Verdict(State.UNREACHABLE, Reason.NO_ROUTE)
+NO_NEIGHBOUR = Verdict(State.UNREACHABLE, Reason.NO_NEIGHBOUR)
+PROHIBITED = Verdict(State.FILTERED, Reason.ADMIN_PROHIBITED)
+NO_PROTOCOL = Verdict(State.FILTERED, Reason.PROTO_UNREACH)
+EXPIRED = Verdict(State.FILTERED, Reason.TIME_EXCEEDED)
+REJECTED = Verdict(State.FILTERED, Reason.PORT_UNREACH)
+
+BY_ERRNO = {
+    errno.ECONNREFUSED: REFUSED,
+    # Only an established connection can be reset or broken: the SYN-ACK had come.
+    errno.ECONNRESET: OPEN,
+    errno.EPIPE: OPEN,
+    errno.EHOSTUNREACH: NO_HOST,
+    errno.EHOSTDOWN: NO_HOST,
+    errno.ENETUNREACH: NO_NET,
+    errno.ENETDOWN: NO_NET,
+    # The local firewall or a "prohibit" route says EPERM or EACCES, a "blackhole" route EINVAL.
+    errno.EPERM: PROHIBITED,
+    errno.EACCES: PROHIBITED,
+    errno.EINVAL: NO_ROUTE,
+    errno.ENOPROTOOPT: NO_PROTOCOL,
+    errno.EPROTO: NO_PROTOCOL,
+}
+"""Every error that is a measurement; any other means that no answer came."""
+
+BY_ICMP = {
+    (3, 0): NO_NET,
+    (3, 1): NO_HOST,
+    (3, 2): NO_PROTOCOL,
+    (3, 3): REJECTED,
+    (3, 6): NO_NET,
+    (3, 7): NO_HOST,
+    (3, 8): NO_HOST,
+    (3, 9): Verdict(State.FILTERED, Reason.NET_PROHIBITED),
+    (3, 10): Verdict(State.FILTERED, Reason.HOST_PROHIBITED),
+    (3, 11): NO_NET,
+    (3, 12): NO_HOST,
+    (3, 13): PROHIBITED,
+    (3, 14): PROHIBITED,
+    (3, 15): PROHIBITED,
+    (11, 0): EXPIRED,
+}
+"""ICMP type and code (RFC 792, RFC 1122 §3.2.2.1, RFC 1812 §5.2.7.1)."""
+
+BY_ICMP6 = {
+    (1, 0): NO_ROUTE,
+    (1, 1): PROHIBITED,
+    (1, 2): NO_ROUTE,
+    (1, 3): NO_HOST,
+    (1, 4): REJECTED,
+    (1, 5): PROHIBITED,
+    (1, 6): PROHIBITED,
+    (3, 0): EXPIRED,
+}
+"""ICMPv6 type and code (RFC 4443 §3)."""
+
+ERROR_QUEUE = getattr(socket, "MSG_ERRQUEUE", 0)
+RECVERR = {int(socket.AF_INET): (socket.IPPROTO_IP, 11), int(socket.AF_INET6): (socket.IPPROTO_IPV6, 25)}
+"""Level and number of IP_RECVERR and IPV6_RECVERR in Linux, by address family; Python does not name them."""
+
+FROM_ICMP, FROM_ICMP6 = 2, 3
+"""`ee_origin` of struct sock_extended_err (linux/errqueue.h)."""
+
+
+def keep_icmp(sock: socket.SocketType, family: int) -> None:
+    """Ask the kernel to keep ICMP messages about this socket. Only where there is an error queue."""
+    if ERROR_QUEUE:
+        level, option = RECVERR[family]
+        sock.setsockopt(level, option, 1)
+
+
+def judge(sock: socket.SocketType, error: int) -> Verdict | None:
+    """The verdict on an attempt that ended with `error` (0 for: not connected, but something is to be told)."""
+    return read_icmp(sock) or BY_ERRNO.get(error)
+
+
+def read_icmp(sock: socket.SocketType) -> Verdict | None:
+    """The verdict of the ICMP message that the kernel kept, if there is one."""
+    if not ERROR_QUEUE:
+        return None
+    try:
+        _, ancillary, _, _ = sock.recvmsg(1, 128, ERROR_QUEUE)
+    except OSError:  # EAGAIN: the queue is empty
+        return None
+    for _, _, data in ancillary:
+        if len(data) >= 16 and data[4] in {FROM_ICMP, FROM_ICMP6}:
+            return _judge_icmp(sock, data)
+    return None
+
+
+def _judge_icmp(sock: socket.SocketType, data: bytes) -> Verdict | None:
+    """Read struct sock_extended_err: origin, type and code at 4, 5 and 6; the address of the sender's host from 16 on."""
+    table = BY_ICMP if data[4] == FROM_ICMP else BY_ICMP6
+    verdict = table.get((data[5], data[6]))
+    if verdict is NO_HOST and _sent_by_us(sock, data[16:]):
+        return NO_NEIGHBOUR
+    return verdict
+
+
+def _sent_by_us(sock: socket.SocketType, sender: bytes) -> bool:
+    """Whether the message is our own kernel's: nobody on the link answered for the address (ARP, neighbour discovery)."""
+    own = sock.getsockname()[0]
+    if ":" in own:
+        return sender[8:24] == socket.inet_pton(socket.AF_INET6, own.partition("%")[0])
+    return sender[4:8] == socket.inet_pton(socket.AF_INET, own)

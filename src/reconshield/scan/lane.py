@@ -1,0 +1,347 @@
+"""One loop of connection attempts: blocks in, finished blocks out.
+
+A lane takes blocks while it has room, opens non-blocking connections as fast as the pacing allows, hears of their ends from the
+selector, asks silent endpoints again, and hands on each block when its last pair has a verdict. Several blocks are under way at
+once, so one that waits for time-outs does not hold up the next. Nothing is ever given up for want of resources: the window
+shrinks and the pair goes back to the queue.
+
+On loopback and fast links the answer is there when `connect` returns; then the pair never meets the selector, which is what
+makes 65,535 closed ports a matter of a second.
+"""
+
+from __future__ import annotations
+
+import errno
+import selectors
+import socket
+import struct
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+from reconshield.errors import UserError
+from reconshield.model import State
+from reconshield.scan import answers
+from reconshield.scan.pacing import HostLimit, LossMeter, RoundTrip, TokenBucket, Window
+from reconshield.scan.work import Item, Waiting, Work
+
+TURN = 32
+"""Attempts between two looks at the selector: keeps measured round trips within a millisecond."""
+
+LONGEST_WAIT = 0.1
+"""Seconds until a stop is noticed at the latest."""
+
+PATIENCE = 10.0
+"""Seconds of shortage, without one connection of our own, after which the scan ends with an error."""
+
+ECHOES = 2
+"""How often a connection that met itself is tried again."""
+
+NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
+UNDER_WAY = {0, errno.EINPROGRESS, errno.EWOULDBLOCK}
+SHORTAGES = {
+    errno.EMFILE: "this process may open no more files (ulimit -n)",
+    errno.ENFILE: "the system has no more files to open",
+    errno.EADDRNOTAVAIL: "all source ports are in use",
+    errno.ENOBUFS: "the system has no memory for more connections",
+    errno.ENOMEM: "the system has no memory for more connections",
+}
+
+RESET_ON_CLOSE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+"""struct linger: closing sends RST, so no port is left in TIME_WAIT here and no half-closed connection there."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One connection that waits for its answer."""
+
+    sock: socket.SocketType
+    item: Item
+    started: float
+    ended: bool = False
+
+
+@dataclass(slots=True)
+class Pace:
+    """What a lane keeps to."""
+
+    window: Window
+    rtt: RoundTrip
+    loss: LossMeter
+    bucket: TokenBucket
+    hosts: HostLimit | None
+
+
+DONE, FOUND, REPEATED, ANSWERED, RECOVERED = range(5)
+"""Places in a tally: pairs with a verdict, open ones, repeated attempts; and those of `LossMeter`."""
+
+TALLY_SIZE = 5
+
+
+class Tally(Protocol):
+    """A few numbers that the lane keeps up to date for another thread or process to read."""
+
+    def __getitem__(self, place: int, /) -> int: ...
+    def __setitem__(self, place: int, value: int, /) -> None: ...
+
+
+class World(Protocol):
+    """What a lane sees of the world: the next block or None, where finished ones go, who hears why it is slow, when to stop."""
+
+    def take(self) -> Work | None: ...
+    def give(self, work: Work) -> None: ...
+    def tell(self, why: str) -> None: ...
+    def stopped(self) -> bool: ...
+
+
+class Lane:
+    """One loop with its own connections and its own pace."""
+
+    def __init__(self, world: World, tally: Tally, pace: Pace) -> None:
+        self._world, self._tally, self._pace = world, tally, pace
+        self._told: str | None = None
+        self._done = self._found = self._repeated = 0
+        self._waiting = Waiting(pace.hosts)
+        self._more = True
+        self._opened = 0
+        self._silent: list[deque[Attempt]] = []
+        self._selector = selectors.DefaultSelector()
+        self._starved_at: float | None = None
+        self._wall = time.time() - time.perf_counter()
+
+    def run(self) -> None:
+        """Work until there are no more blocks or the world says stop. Every connection is closed at the end."""
+        try:
+            while not self._world.stopped():
+                self._admit()
+                if not (self._waiting or self._opened):
+                    return
+                self._launch(time.perf_counter())
+                self._hear()
+                self._expire(time.perf_counter())
+                self._account()
+        finally:
+            self._close()
+
+    def _account(self) -> None:
+        """Say where we are."""
+        tally, loss = self._tally, self._pace.loss
+        tally[DONE], tally[FOUND], tally[REPEATED] = self._done, self._found, self._repeated
+        tally[ANSWERED], tally[RECOVERED] = loss.answered, loss.recovered
+        if self._pace.window.slowed != self._told and self._pace.window.slowed:
+            self._told = self._pace.window.slowed
+            self._world.tell(self._told)
+
+    def _admit(self) -> None:
+        """Take blocks until a window's worth of pairs waits."""
+        while self._more and len(self._waiting) < self._pace.window.size:
+            work = self._world.take()
+            if work is None:
+                self._more = False
+            else:
+                self._waiting.add(work)
+
+    def _launch(self, now: float) -> None:
+        """Open as many connections as window, rate and host limits allow, at most a turn's worth."""
+        room = min(TURN, self._pace.window.room(self._opened), len(self._waiting))
+        granted = self._pace.bucket.take(now, room) if room > 0 else 0
+        for used in range(granted):
+            item = self._waiting.next(now)
+            if item is None or not self._open(item):
+                self._pace.bucket.give_back(granted - used)
+                return
+
+    def _open(self, item: Item) -> bool:
+        """Start one attempt. False if the system has no room for it; the pair is back in the queue then."""
+        work, index, _ = item
+        family = work.families[index]
+        sock: socket.SocketType | None = None
+        try:
+            sock = _make_socket(family)
+            started = time.perf_counter()
+            error = sock.connect_ex(work.goals[index])
+            if error in UNDER_WAY:
+                # Where the answer came at once it is known here; 0 may still mean both "connected" and "not yet".
+                error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if not error:
+                    return self._await(Attempt(sock, item, started))
+        except OSError as failure:
+            started, error = time.perf_counter(), failure.errno or errno.EIO
+        if error in SHORTAGES and not (error == errno.EADDRNOTAVAIL and _has_no_source(family, work.goals[index])):
+            return self._starve(sock, item, error)
+        if sock is None:
+            verdict: answers.Verdict | None = _judge_missing_socket(error)
+        else:
+            verdict = answers.judge(sock, error)
+            sock.close()
+        self._settle(item, verdict, started, time.perf_counter())
+        return True
+
+    def _await(self, attempt: Attempt) -> bool:
+        """Leave an attempt to the selector and the clock."""
+        try:
+            self._selector.register(attempt.sock, selectors.EVENT_WRITE, attempt)
+        except OSError as failure:
+            if failure.errno not in SHORTAGES and failure.errno != errno.ENOSPC:  # ENOSPC: too many watches (epoll_ctl)
+                raise
+            return self._starve(attempt.sock, attempt.item, errno.ENOMEM)
+        self._opened += 1
+        self._starved_at = None
+        tries = attempt.item[2]
+        while len(self._silent) <= tries:
+            self._silent.append(deque())
+        self._silent[tries].append(attempt)
+        return True
+
+    def _starve(self, sock: socket.SocketType | None, item: Item, error: int) -> bool:
+        """Do with fewer connections and ask later. If even one is too many for long, the scan cannot go on."""
+        if sock is not None:
+            sock.close()
+        self._waiting.again(item)
+        self._pace.window.starved(self._opened, SHORTAGES[error])
+        if not self._opened:
+            now = time.perf_counter()
+            self._starved_at = self._starved_at or now
+            if now - self._starved_at > PATIENCE:
+                raise UserError(f"no connection can be opened: {SHORTAGES[error]}", hint="close other programs and resume")
+            time.sleep(LONGEST_WAIT / 5)
+        return False
+
+    def _hear(self) -> None:
+        """Wait for something to do, and settle the attempts that have ended."""
+        delay = self._idle_for(time.perf_counter())
+        if not self._opened:
+            if delay:
+                time.sleep(delay)
+            return
+        events = self._selector.select(delay)
+        now = time.perf_counter()
+        for key, _ in events:
+            self._hear_one(key.data, now)
+
+    def _idle_for(self, now: float) -> float:
+        """Seconds until an attempt may be opened or expires, if nothing is heard before."""
+        ends = [row[0].started + self._pace.rtt.timeout(tries) for tries, row in enumerate(self._silent) if row]
+        if (self._more or self._waiting) and self._pace.window.room(self._opened) > 0:
+            due = now if self._more and not self._waiting else self._waiting.due(now)
+            ends.append(max(due, now + self._pace.bucket.wait()))
+        return max(0.0, min([LONGEST_WAIT, *(end - now for end in ends)]))
+
+    def _hear_one(self, attempt: Attempt, now: float) -> None:
+        """An attempt is connected, has failed, or has a message from the network."""
+        sock = attempt.sock
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        verdict = answers.judge(sock, error)
+        if not error and not verdict:
+            ends = _read_ends(sock)
+            if ends is None:
+                return
+            if ends[0] == ends[1]:
+                self._meet_itself(attempt, now)
+                return
+            verdict = answers.OPEN
+        self._end(attempt, reset=verdict is answers.OPEN)
+        self._settle(attempt.item, verdict, attempt.started, now)
+
+    def _meet_itself(self, attempt: Attempt, now: float) -> None:
+        """A source port of our own address happened to be the target port, and the connection leads to itself: ask again.
+
+        The kernel takes no source port that somebody listens on, so if nothing else comes of it the port is closed.
+        """
+        self._end(attempt)
+        work, index, tries = attempt.item
+        if tries < ECHOES:
+            self._waiting.again((work, index, tries + 1))
+        else:
+            self._settle(attempt.item, answers.REFUSED, attempt.started, now)
+
+    def _expire(self, now: float) -> None:
+        """End the attempts whose time is up. Each row is in the order of starting."""
+        for tries, row in enumerate(self._silent):
+            limit = now - self._pace.rtt.timeout(tries)
+            while row and (row[0].ended or row[0].started <= limit):
+                attempt = row.popleft()
+                if not attempt.ended:
+                    verdict = answers.read_icmp(attempt.sock)
+                    self._end(attempt)
+                    self._settle(attempt.item, verdict, attempt.started, now)
+
+    def _end(self, attempt: Attempt, *, reset: bool = False) -> None:
+        attempt.ended = True
+        self._selector.unregister(attempt.sock)
+        if reset:
+            attempt.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        attempt.sock.close()
+        self._opened -= 1
+
+    def _settle(self, item: Item, verdict: answers.Verdict | None, started: float, now: float) -> None:
+        """Keep a verdict, or ask again where none came."""
+        work, index, tries = item
+        self._pace.window.finished()
+        self._starved_at = None
+        if verdict is None and tries < self._pace.loss.allowed():
+            self._repeated += 1
+            self._waiting.again((work, index, tries + 1))
+            return
+        if verdict is None:
+            work.record(index, answers.SILENT, 0.0, now + self._wall)
+        else:
+            self._learn(verdict, tries, now - started)
+            work.record(index, verdict, now - started, now + self._wall)
+        self._done += 1
+        if not work.left:
+            self._world.give(work)
+
+    def _learn(self, verdict: answers.Verdict, tries: int, rtt: float) -> None:
+        """Round trip and loss are those of hosts that answer; ICMP errors are delayed and thinned out by routers."""
+        if verdict.state is State.OPEN:
+            self._found += 1
+        elif verdict.state is not State.CLOSED:
+            return
+        lost = tries if tries and rtt < self._pace.rtt.timeout() else 0
+        self._pace.rtt.sample(rtt)
+        self._pace.loss.count(lost)
+        self._pace.window.answered(lost)
+
+    def _close(self) -> None:
+        for row in self._silent:
+            for attempt in row:
+                if not attempt.ended:
+                    self._end(attempt)
+        self._selector.close()
+
+
+def _make_socket(family: int) -> socket.SocketType:
+    """A non-blocking TCP socket that keeps ICMP messages. The plain C type: half the cost of `socket.socket`."""
+    sock = socket.SocketType(family, socket.SOCK_STREAM | NONBLOCK)
+    if not NONBLOCK:
+        sock.setblocking(False)
+    answers.keep_icmp(sock, family)
+    return sock
+
+
+def _judge_missing_socket(error: int) -> answers.Verdict:
+    """Without a socket nothing was measured, unless this system does not know the address family at all."""
+    if error == errno.EAFNOSUPPORT:
+        return answers.NO_ROUTE
+    raise UserError(
+        f"this system lets the process open no socket ({errno.errorcode.get(error, error)})",
+        hint="run it outside the sandbox",
+    )
+
+
+def _has_no_source(family: int, goal: tuple[str, int]) -> bool:
+    """Whether no source address leads to this target (else no port is free). A UDP connect finds out and sends nothing."""
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        return sock.connect_ex(goal) == errno.EADDRNOTAVAIL
+
+
+def _read_ends(sock: socket.SocketType) -> tuple[tuple[str, int], tuple[str, int]] | None:
+    """Our own and the other end of a connection as address and port; None if it is not connected yet."""
+    try:
+        own, other = sock.getsockname(), sock.getpeername()
+    except OSError:  # ENOTCONN: not yet, or reset since; then the selector tells
+        return None
+    return own[:2], other[:2]
