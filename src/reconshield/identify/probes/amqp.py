@@ -18,7 +18,8 @@ KEPT = ("product", "version", "platform", "cluster_name")
 
 def run() -> Dialogue:
     answer = yield Ask(HEADER, until=_whole)
-    if len(answer) == 8 and answer[:4] == b"AMQP":
+    # a broker never answers with the version that was asked for, an echo does
+    if len(answer) == 8 and answer[:4] == b"AMQP" and answer != HEADER:
         return Match("amqp", facts={"protocol": f"AMQP {answer[5]}.{answer[6]}", "sasl": answer[4] == 3})
     if len(answer) < 20 or answer[:3] != b"\x01\0\0" or answer[7:11] != b"\0\x0a\0\x0a":
         return None

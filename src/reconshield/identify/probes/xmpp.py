@@ -21,7 +21,8 @@ def run() -> Dialogue:
     kind = "server" if place.port in (5269, 5270) else "client"
     answer = yield Ask(write_stream(place.host, kind), until=_whole)
     opened = STREAM.search(answer)
-    if not opened or b"http://etherx.jabber.org/streams" not in opened[1]:
+    # a server gives every stream an id (§4.7.3), which tells it from an echo
+    if not opened or b"http://etherx.jabber.org/streams" not in opened[1] or not re.search(rb"\bid=['\"]", opened[1]):
         return None
     domain = re.search(rb"\bfrom=['\"]([\w.-]{1,253})['\"]", opened[1])
     if b"host-unknown" in answer and domain and domain[1] != place.host.encode("ascii", "replace") and (yield Reconnect()):
