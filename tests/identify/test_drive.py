@@ -208,7 +208,7 @@ def test_results_come_as_they_are_known_and_hosts_take_turns() -> None:
         for host in ("a", "b"):
             yield from (Endpoint(host, port) for port in range(5))
 
-    stile = Turnstile(endpoints(), per_host=2, ahead=100)
+    stile = Turnstile(endpoints(), lambda host: 2, ahead=100)
     inside = [stile.enter() for _ in range(5)]
     assert [str(e.ip) for e in inside if e] == ["a", "b", "a", "b"]
     stile.leave("a")
@@ -224,7 +224,7 @@ def test_turnstile_looks_only_so_far_ahead() -> None:
             taken.append(port)
             yield Endpoint("a", port)
 
-    stile = Turnstile(endpoints(), per_host=2, ahead=64)
+    stile = Turnstile(endpoints(), lambda host: 2, ahead=64)
     for _ in range(2):
         stile.enter()
     assert len(taken) <= 66

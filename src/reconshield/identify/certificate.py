@@ -43,6 +43,9 @@ KEYS = {
     "1.3.101.113": "Ed448",
 }
 
+FIXED = {"Ed25519": 256, "Ed448": 456}
+"""Kinds of key that have but one size, in bits."""
+
 
 def read_certificate(der: bytes) -> dict[str, Any]:
     """Facts of one certificate in DER; `{"unreadable": why, "sha256": ...}` when it cannot be read."""
@@ -70,7 +73,7 @@ def describe(certificate: Certificate) -> dict[str, Any]:
         "not_before": text_of(certificate.not_valid_before_utc),
         "not_after": text_of(certificate.not_valid_after_utc),
         "self_signed": is_self_signed(certificate, bits),
-        "key": f"{kind} {bits}" if bits else kind,
+        "key": kind if kind in FIXED or not bits else f"{kind} {bits}",
         "key_type": kind,
         "key_bits": bits,
         "signature": SIGNATURES.get(algorithm, algorithm),
@@ -91,9 +94,8 @@ def describe_key(certificate: Certificate) -> tuple[str, int]:
         key = certificate.public_key()
     except (UnsupportedAlgorithm, ValueError):
         return KEYS.get(number, number), 0
-    fixed = {"Ed25519": 256, "Ed448": 456}
     kind = KEYS.get(number, number)
-    return kind, fixed.get(kind) or int(getattr(key, "key_size", 0))
+    return kind, FIXED.get(kind) or int(getattr(key, "key_size", 0))
 
 
 def is_self_signed(certificate: Certificate, bits: int) -> bool:

@@ -13,7 +13,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 from reconshield.errors import Refused
@@ -31,11 +31,11 @@ STOP_SECONDS = 0.2
 
 
 class Turnstile:
-    """Lets endpoints in: at most `per_host` of one host at a time, hosts in turn, looking `ahead` into the iterable."""
+    """Lets endpoints in: at most `room(host)` of one host at a time, hosts in turn, looking `ahead` into the iterable."""
 
-    def __init__(self, endpoints: Iterable[Endpoint], per_host: int, ahead: int) -> None:
+    def __init__(self, endpoints: Iterable[Endpoint], room: Callable[[str], int], ahead: int) -> None:
         self._endpoints = iter(endpoints)
-        self._per_host, self._ahead = per_host, ahead
+        self._room, self._ahead = room, ahead
         self._waiting: dict[str, deque[Endpoint]] = {}
         self._inside: dict[str, int] = {}
         self._hosts: deque[str] = deque()
@@ -47,7 +47,7 @@ class Turnstile:
             self._count += 1
             queue = self._waiting.setdefault(endpoint.ip, deque())
             queue.append(endpoint)
-            if len(queue) == 1 and self._inside.get(endpoint.ip, 0) < self._per_host:
+            if len(queue) == 1 and self._inside.get(endpoint.ip, 0) < self._room(endpoint.ip):
                 self._hosts.append(endpoint.ip)
         if not self._hosts:
             return None
@@ -59,7 +59,7 @@ class Turnstile:
         return endpoint
 
     def leave(self, host: str) -> None:
-        full = self._inside[host] >= self._per_host
+        full = self._inside[host] >= self._room(host)
         self._inside[host] -= 1
         if not self._inside[host]:
             del self._inside[host]
@@ -70,7 +70,7 @@ class Turnstile:
         """Let a host have another turn if it has endpoints waiting and room for one."""
         if not self._waiting.get(host):
             self._waiting.pop(host, None)
-        elif self._inside.get(host, 0) < self._per_host:
+        elif self._inside.get(host, 0) < self._room(host):
             self._hosts.append(host)
 
 
@@ -93,7 +93,11 @@ async def identify(
         probes = PROBES
     reached = targets.level if level is None else min(level, targets.level)
     kit = Kit(limits, probes, make_context())
-    stile = Turnstile(allowed(targets, endpoints), limits.per_host, limits.ahead)
+
+    def room(host: str) -> int:
+        return limits.per_own_host if host in targets.exempt else limits.per_host
+
+    stile = Turnstile(allowed(targets, endpoints), room, limits.ahead)
     done: asyncio.Queue[asyncio.Task[Service]] = asyncio.Queue()
     running: set[asyncio.Task[Service]] = set()
     try:

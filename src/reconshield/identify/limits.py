@@ -24,11 +24,13 @@ class Limits:
     """Budgets of an endpoint and of a whole run.
 
     `connections` are for finding the protocol, `more_connections` for sessions and TLS posture at level 4, `spacing` seconds
-    apart. `strict` raises what a probe raises (tests); otherwise a failed probe is a note on the service.
+    apart. `per_own_host` counts for loopback and this machine's own addresses: nobody else needs us to spare them. `strict`
+    raises what a probe raises (tests); otherwise a failed probe is a note on the service.
     """
 
     concurrency: int = 256
     per_host: int = 16
+    per_own_host: int = 96
     ahead: int = 2048
     connections: int = 8
     more_connections: int = 8
