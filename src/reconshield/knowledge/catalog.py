@@ -1,0 +1,139 @@
+"""The catalogue: service files read into frozen records, strictly.
+
+    services/pop3.toml -> load_service -> ServiceEntry          one file, checked on its own
+    all of them, sources.toml -> load_catalog -> Catalog        and checked against each other (`consistency`)
+
+`python -m reconshield.knowledge.catalog [FILE...]` prints every fault in every file; without a fault it prints the counts.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from reconshield.errors import UserError
+from reconshield.knowledge import consistency, schema
+from reconshield.knowledge.faults import FileFault, place, refuse
+from reconshield.knowledge.records import EndpointEntry, ServiceEntry, Source
+
+FOLDER = Path(__file__).parent
+SERVICES = FOLDER / "services"
+SOURCES = FOLDER / "sources.toml"
+ATTACK = FOLDER / "attack.tsv"
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Every entry by service id, and the sources they cite."""
+
+    services: Mapping[str, ServiceEntry]
+    sources: Mapping[str, Source]
+
+    @cached_property
+    def endpoints(self) -> tuple[tuple[ServiceEntry, EndpointEntry], ...]:
+        """Every endpoint with its service, in order of port, transport, service id."""
+        pairs = [(entry, endpoint) for entry in self.services.values() for endpoint in entry.endpoint]
+        return tuple(sorted(pairs, key=lambda pair: (pair[1].port, pair[1].transport, pair[0].id)))
+
+
+def parse_toml(text: str, file: str) -> dict[str, Any]:
+    """The tables of a TOML text; text that is not TOML is a UserError that names file and line."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"the file is not valid TOML: {error}", where=file, hint=f"mend {file}") from error
+
+
+def read_service(text: str, file: str) -> tuple[ServiceEntry | None, list[FileFault]]:
+    """An entry and the faults of its file, each with its line. With faults the entry is None."""
+    table, faults = parse_toml(text, file), list[schema.Fault]()
+    entry: ServiceEntry | None = schema.read(ServiceEntry, table, (), faults)
+    if entry is not None:
+        stem = Path(file).stem
+        faults.extend(consistency.check_entry(entry, stem if file.endswith(".toml") else entry.id))
+    return (None if faults else entry), place(file, text, faults)
+
+
+def load_service(source: Path | str) -> ServiceEntry:
+    """One entry, from a file (Path) or from TOML text (str). The first fault is raised as a UserError."""
+    text, file = (source.read_text(encoding="utf-8"), source.name) if isinstance(source, Path) else (source, "entry")
+    entry, faults = read_service(text, file)
+    refuse(faults)
+    assert entry is not None  # noqa: S101 - without faults there is an entry
+    return entry
+
+
+def service_files() -> list[Path]:
+    return sorted(SERVICES.glob("*.toml"))
+
+
+def read_sources(text: str, file: str) -> tuple[dict[str, Source], list[FileFault]]:
+    """The sources by id, and the faults of the file."""
+    found, faults = {}, list[schema.Fault]()
+    for name, table in parse_toml(text, file).items():
+        if (source := schema.read(Source, table, (name,), faults)) is not None:
+            found[name] = source
+    return found, place(file, text, faults)
+
+
+@cache
+def attack_names() -> Mapping[str, str]:
+    """MITRE ATT&CK ids and names, as far as the catalogue may use them."""
+    lines = ATTACK.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("\t") for line in lines if not line.startswith("#"))
+
+
+def find_faults(files: list[Path] | None = None) -> tuple[Catalog, list[FileFault]]:
+    """Read all entries (or only `files`) and gather every fault; the catalogue holds the entries without a fault."""
+    faults: list[FileFault] = []
+    services: dict[str, ServiceEntry] = {}
+    texts: dict[str, str] = {}
+    for path in service_files() if files is None else files:
+        text = path.read_text(encoding="utf-8")
+        try:
+            entry, found = read_service(text, path.name)
+        except UserError as error:
+            entry, found = None, [FileFault(path.name, 1, schema.Fault((), error.message))]
+        faults.extend(found)
+        if entry is not None:
+            services[entry.id], texts[entry.id] = entry, text
+    sources, found = read_sources(SOURCES.read_text(encoding="utf-8"), SOURCES.name)
+    faults.extend(found)
+    catalog = Catalog(services, sources)
+    for service_id, found_in in consistency.check_catalog(catalog.services, catalog.sources, attack_names()).items():
+        faults.extend(place(f"{service_id}.toml", texts[service_id], found_in))
+    return catalog, faults
+
+
+@cache
+def load_catalog() -> Catalog:
+    """The whole catalogue, read once. The first fault of any file is raised as a UserError."""
+    catalog, faults = find_faults()
+    refuse(faults)
+    return catalog
+
+
+def _report(files: list[Path]) -> Iterator[str]:
+    catalog, faults = find_faults(files or None)
+    yield from (str(fault) for fault in faults)
+    claims = sum(count_claims(entry) for entry in catalog.services.values())
+    yield (
+        f"{len(catalog.services)} services, {len(catalog.endpoints)} endpoints, {claims} claims, "
+        f"{len(catalog.sources)} sources, {len(faults)} faults"
+    )
+
+
+def count_claims(entry: ServiceEntry) -> int:
+    """How many statements with a source an entry makes."""
+    return sum(1 for _ in consistency.sources_of(entry))
+
+
+if __name__ == "__main__":
+    report = list(_report([Path(name) for name in sys.argv[1:]]))
+    sys.stdout.write("\n".join(report) + "\n")
+    sys.exit(len(report) > 1)
