@@ -78,8 +78,8 @@ def verify_chain(store: Store) -> int | None:
     """The number of the first entry that is missing, moved or edited; None when the chain is whole."""
     query = select(AUDIT).where(AUDIT.c.workspace == store.workspace).order_by(AUDIT.c.number).execution_options(yield_per=1000)
     previous, expected = BEGINNING, 1
-    with store.read() as connection:
-        for row in connection.execute(query).mappings():
+    with store.read() as connection, connection.execute(query) as rows:
+        for row in rows.mappings():
             entry = entry_of(row)
             fields = (entry.number, store.workspace, entry.at, entry.actor, entry.event, entry.detail)
             if entry.number != expected or entry.previous != previous or entry.hash != hash_entry(previous, *fields):

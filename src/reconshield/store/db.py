@@ -169,6 +169,7 @@ def sqlite_engine(path: Path) -> Engine:
         driver.isolation_level = None
         driver.execute("PRAGMA foreign_keys=ON")
         driver.execute("PRAGMA cache_size=-65536")  # 64 MiB: a block of observations is sorted into its index in memory
+        driver.execute("PRAGMA wal_autocheckpoint=16384")  # 64 MiB: each page is copied back once for many blocks, not for each
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -71,11 +71,11 @@ def load_blocks(connection: Connection, store: Store, run_id: str) -> NDArray[An
     total = connection.execute(select(func.coalesce(func.sum(BLOCKS.c.answered), 0)).where(*mine)).scalar_one()
     whole, filled = np.empty(int(total), STORED), 0
     query = select(BLOCKS.c.number, BLOCKS.c.answered, BLOCKS.c.data).where(*mine).order_by(BLOCKS.c.number)
-    for row in connection.execute(query.execution_options(yield_per=16)):
-        whole[filled : filled + row.answered] = unpack_block(
-            row.data, row.answered, f"{store.where}, {run_id}, block {row.number}"
-        )
-        filled += row.answered
+    with connection.execute(query.execution_options(yield_per=16)) as rows:
+        for row in rows:
+            end = filled + row.answered
+            whole[filled:end] = unpack_block(row.data, row.answered, f"{store.where}, {run_id}, block {row.number}")
+            filled = end
     return whole
 
 
