@@ -80,20 +80,20 @@ def test_retries_follow_the_loss(answered: int, recovered: int, allowed: int) ->
 def test_window_doubles_per_round_and_stops_at_its_most() -> None:
     window = Window(most=1000, size=100)
     for _ in range(100):
-        window.finished()
+        window.finished(1)
     assert window.size == 200
     for _ in range(5000):
-        window.finished()
+        window.finished(1)
     assert (window.size, window.room(900), window.slowed) == (1000, 100, None)
 
 
 def test_window_takes_some_loss_and_halves_at_much() -> None:
     window = Window(most=1000, size=1000)
     for number in range(5000):
-        window.answered(int(number % 50 == 0))  # 2 %
+        window.answered(1, int(number % 50 == 0))  # 2 %
     assert window.size == 1000
     for number in range(100):
-        window.answered(int(number % 10 == 0))  # 10 %
+        window.answered(1, int(number % 10 == 0))  # 10 %
     assert window.size == 500
     assert window.slowed == "slowed to 500 connections at once: replies are lost"
 
@@ -103,7 +103,7 @@ def test_window_falls_to_what_the_system_allows_and_creeps_up() -> None:
     window.starved(1000, "no more files")
     assert (window.size, window.slowed) == (750, "slowed to 750 connections at once: no more files")
     for _ in range(750):
-        window.finished()
+        window.finished(1)
     assert 750.9 < window.size < 751.1
     window.starved(0, "no more files")
     assert window.size == 1

@@ -97,6 +97,12 @@ def test_coverage_is_the_finished_blocks() -> None:
     assert np.flatnonzero(mask).tolist() == [*range(200, 300), *range(800, 900)]
 
 
+def test_the_last_block_is_what_is_left() -> None:
+    plan = Plan(AddressSet.of("10.77.0.2"), PortSet(tcp=((1, 250),)), seed=1, block_size=100)
+    assert [plan.block_length(block) for block in range(plan.blocks)] == [100, 100, 50]
+    assert [plan.pairs(block).hi.size for block in range(plan.blocks)] == [100, 100, 50]
+
+
 def test_json_makes_the_same_plan() -> None:
     plan = make_plan(AddressSet.of("10.77.0.2", "2001:db8::2"), PortSet(tcp=((1, 99),), udp=((53, 53),)), rate=400, seed=2**63)
     again = Plan.from_json(json.loads(json.dumps(plan.to_json())))

@@ -194,10 +194,15 @@ def test_own_firewall(world: tuple[Namespace, Namespace]) -> None:
 
 
 def test_no_ipv6_address_of_our_own(world: tuple[Namespace, Namespace]) -> None:
+    """There is a route, but no source address: not a shortage of ports, however often it is tried."""
     with Lab() as lab:
-        lonely = lab.namespace("lonely")
-        seen = scan(lonely, "fd91:7::2", PortSet(tcp=((80, 81),)))
-    assert {one.state for one in seen.values()} == {State.UNREACHABLE}
+        scanner, target = lab.namespace("bare"), lab.namespace("host")
+        scanner.run("sysctl", "-qw", "net.ipv6.conf.default.addr_gen_mode=1")
+        end, _ = lab.link(scanner, target)
+        scanner.run("ip", "route", "add", "fd93::/64", "dev", end)
+        scanner.run("ip", "address", "del", "::1/128", "dev", "lo")
+        seen = scan(scanner, "fd93::2", PortSet(tcp=((80, 81),)))
+    assert {(one.state.label, one.reason.label) for one in seen.values()} == {("unreachable", "no-route")}
 
 
 def test_loss_is_measured_and_made_good(world: tuple[Namespace, Namespace]) -> None:

@@ -48,6 +48,8 @@ BY_ERRNO = {
     errno.EPERM: PROHIBITED,
     errno.EACCES: PROHIBITED,
     errno.EINVAL: NO_ROUTE,
+    # Only where no address of ours leads there; a lack of ports has been told apart before.
+    errno.EADDRNOTAVAIL: NO_ROUTE,
     errno.ENOPROTOOPT: NO_PROTOCOL,
     errno.EPROTO: NO_PROTOCOL,
 }
@@ -84,19 +86,12 @@ BY_ICMP6 = {
 }
 """ICMPv6 type and code (RFC 4443 §3)."""
 
-ERROR_QUEUE = getattr(socket, "MSG_ERRQUEUE", 0)
+ERROR_QUEUE = int(getattr(socket, "MSG_ERRQUEUE", 0))
 RECVERR = {int(socket.AF_INET): (socket.IPPROTO_IP, 11), int(socket.AF_INET6): (socket.IPPROTO_IPV6, 25)}
 """Level and number of IP_RECVERR and IPV6_RECVERR in Linux, by address family; Python does not name them."""
 
 FROM_ICMP, FROM_ICMP6 = 2, 3
 """`ee_origin` of struct sock_extended_err (linux/errqueue.h)."""
-
-
-def keep_icmp(sock: socket.SocketType, family: int) -> None:
-    """Ask the kernel to keep ICMP messages about this socket. Only where there is an error queue."""
-    if ERROR_QUEUE:
-        level, option = RECVERR[family]
-        sock.setsockopt(level, option, 1)
 
 
 def judge(sock: socket.SocketType, error: int) -> Verdict | None:

@@ -14,16 +14,13 @@ from __future__ import annotations
 import errno
 import selectors
 import socket
-import struct
-import sys
 import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
 from reconshield.errors import UserError
-from reconshield.model import State
-from reconshield.scan import answers
+from reconshield.scan import answers, sockets
 from reconshield.scan.pacing import HostLimit, LossMeter, RoundTrip, TokenBucket, Window
 from reconshield.scan.work import Item, Waiting, Work
 
@@ -38,19 +35,6 @@ PATIENCE = 10.0
 
 ECHOES = 2
 """How often a connection that met itself is tried again."""
-
-NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
-UNDER_WAY = {0, errno.EINPROGRESS, errno.EWOULDBLOCK}
-SHORTAGES = {
-    errno.EMFILE: "this process may open no more files (ulimit -n)",
-    errno.ENFILE: "the system has no more files to open",
-    errno.EADDRNOTAVAIL: "all source ports are in use",
-    errno.ENOBUFS: "the system has no memory for more connections",
-    errno.ENOMEM: "the system has no memory for more connections",
-}
-
-RESET_ON_CLOSE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-"""struct linger: closing sends RST, so no port is left in TIME_WAIT here and no half-closed connection there."""
 
 
 @dataclass(slots=True)
@@ -103,6 +87,8 @@ class Lane:
         self._world, self._tally, self._pace = world, tally, pace
         self._told: str | None = None
         self._done = self._found = self._repeated = 0
+        self._ended = self._answers = self._lost = 0
+        self._slowest = 0.0
         self._waiting = Waiting(pace.hosts)
         self._more = True
         self._opened = 0
@@ -121,6 +107,7 @@ class Lane:
                 self._launch(time.perf_counter())
                 self._hear()
                 self._expire(time.perf_counter())
+                self._learn()
                 self._account()
         finally:
             self._close()
@@ -159,20 +146,22 @@ class Lane:
         family = work.families[index]
         sock: socket.SocketType | None = None
         try:
-            sock = _make_socket(family)
+            sock = sockets.make_socket(family)
             started = time.perf_counter()
             error = sock.connect_ex(work.goals[index])
-            if error in UNDER_WAY:
+            if error in sockets.UNDER_WAY:
                 # Where the answer came at once it is known here; 0 may still mean both "connected" and "not yet".
                 error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if not error:
                     return self._await(Attempt(sock, item, started))
         except OSError as failure:
             started, error = time.perf_counter(), failure.errno or errno.EIO
-        if error in SHORTAGES and not (error == errno.EADDRNOTAVAIL and _has_no_source(family, work.goals[index])):
+        if error in sockets.SHORTAGES and not (
+            error == errno.EADDRNOTAVAIL and sockets.has_no_source(family, work.goals[index])
+        ):
             return self._starve(sock, item, error)
         if sock is None:
-            verdict: answers.Verdict | None = _judge_missing_socket(error)
+            verdict: answers.Verdict | None = sockets.judge_missing_socket(error)
         else:
             verdict = answers.judge(sock, error)
             sock.close()
@@ -184,7 +173,7 @@ class Lane:
         try:
             self._selector.register(attempt.sock, selectors.EVENT_WRITE, attempt)
         except OSError as failure:
-            if failure.errno not in SHORTAGES and failure.errno != errno.ENOSPC:  # ENOSPC: too many watches (epoll_ctl)
+            if failure.errno not in sockets.SHORTAGES and failure.errno != errno.ENOSPC:  # ENOSPC: too many watches (epoll_ctl)
                 raise
             return self._starve(attempt.sock, attempt.item, errno.ENOMEM)
         self._opened += 1
@@ -200,12 +189,14 @@ class Lane:
         if sock is not None:
             sock.close()
         self._waiting.again(item)
-        self._pace.window.starved(self._opened, SHORTAGES[error])
+        self._pace.window.starved(self._opened, sockets.SHORTAGES[error])
         if not self._opened:
             now = time.perf_counter()
             self._starved_at = self._starved_at or now
             if now - self._starved_at > PATIENCE:
-                raise UserError(f"no connection can be opened: {SHORTAGES[error]}", hint="close other programs and resume")
+                raise UserError(
+                    f"no connection can be opened: {sockets.SHORTAGES[error]}", hint="close other programs and resume"
+                )
             time.sleep(LONGEST_WAIT / 5)
         return False
 
@@ -235,7 +226,7 @@ class Lane:
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         verdict = answers.judge(sock, error)
         if not error and not verdict:
-            ends = _read_ends(sock)
+            ends = sockets.read_ends(sock)
             if ends is None:
                 return
             if ends[0] == ends[1]:
@@ -272,38 +263,49 @@ class Lane:
         attempt.ended = True
         self._selector.unregister(attempt.sock)
         if reset:
-            attempt.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            attempt.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, sockets.RESET_ON_CLOSE)
         attempt.sock.close()
         self._opened -= 1
 
     def _settle(self, item: Item, verdict: answers.Verdict | None, started: float, now: float) -> None:
         """Keep a verdict, or ask again where none came."""
         work, index, tries = item
-        self._pace.window.finished()
-        self._starved_at = None
-        if verdict is None and tries < self._pace.loss.allowed():
-            self._repeated += 1
-            self._waiting.again((work, index, tries + 1))
-            return
+        self._ended += 1
         if verdict is None:
+            if tries < self._pace.loss.allowed():
+                self._repeated += 1
+                self._waiting.again((work, index, tries + 1))
+                return
             work.record(index, answers.SILENT, 0.0, now + self._wall)
         else:
-            self._learn(verdict, tries, now - started)
             work.record(index, verdict, now - started, now + self._wall)
+            # Loss and round trip are those of hosts that answer; ICMP errors are delayed and thinned out by routers.
+            if verdict is answers.REFUSED or verdict is answers.OPEN:
+                self._count_answer(verdict, tries, now - started)
         self._done += 1
         if not work.left:
             self._world.give(work)
 
-    def _learn(self, verdict: answers.Verdict, tries: int, rtt: float) -> None:
-        """Round trip and loss are those of hosts that answer; ICMP errors are delayed and thinned out by routers."""
-        if verdict.state is State.OPEN:
+    def _count_answer(self, verdict: answers.Verdict, tries: int, rtt: float) -> None:
+        self._answers += 1
+        if verdict is answers.OPEN:
             self._found += 1
-        elif verdict.state is not State.CLOSED:
+        if tries and rtt < self._pace.rtt.timeout():  # an answer that was only slow was not lost
+            self._lost += tries
+        self._slowest = max(self._slowest, rtt)
+
+    def _learn(self) -> None:
+        """Adapt the pace to what this turn showed; one round trip a turn, the longest."""
+        if not self._ended:
             return
-        lost = tries if tries and rtt < self._pace.rtt.timeout() else 0
-        self._pace.rtt.sample(rtt)
-        self._pace.loss.count(lost)
-        self._pace.window.answered(lost)
+        self._starved_at = None
+        self._pace.window.finished(self._ended)
+        if self._answers:
+            self._pace.rtt.sample(self._slowest)
+            self._pace.loss.count(self._answers, self._lost)
+            self._pace.window.answered(self._answers, self._lost)
+        self._ended = self._answers = self._lost = 0
+        self._slowest = 0.0
 
     def _close(self) -> None:
         for row in self._silent:
@@ -311,37 +313,3 @@ class Lane:
                 if not attempt.ended:
                     self._end(attempt)
         self._selector.close()
-
-
-def _make_socket(family: int) -> socket.SocketType:
-    """A non-blocking TCP socket that keeps ICMP messages. The plain C type: half the cost of `socket.socket`."""
-    sock = socket.SocketType(family, socket.SOCK_STREAM | NONBLOCK)
-    if not NONBLOCK:
-        sock.setblocking(False)
-    answers.keep_icmp(sock, family)
-    return sock
-
-
-def _judge_missing_socket(error: int) -> answers.Verdict:
-    """Without a socket nothing was measured, unless this system does not know the address family at all."""
-    if error == errno.EAFNOSUPPORT:
-        return answers.NO_ROUTE
-    raise UserError(
-        f"this system lets the process open no socket ({errno.errorcode.get(error, error)})",
-        hint="run it outside the sandbox",
-    )
-
-
-def _has_no_source(family: int, goal: tuple[str, int]) -> bool:
-    """Whether no source address leads to this target (else no port is free). A UDP connect finds out and sends nothing."""
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        return sock.connect_ex(goal) == errno.EADDRNOTAVAIL
-
-
-def _read_ends(sock: socket.SocketType) -> tuple[tuple[str, int], tuple[str, int]] | None:
-    """Our own and the other end of a connection as address and port; None if it is not connected yet."""
-    try:
-        own, other = sock.getsockname(), sock.getpeername()
-    except OSError:  # ENOTCONN: not yet, or reset since; then the selector tells
-        return None
-    return own[:2], other[:2]

@@ -112,10 +112,10 @@ class LossMeter:
     answered: int = 0
     recovered: int = 0
 
-    def count(self, tries: int) -> None:
-        """An endpoint answered after `tries` attempts that were lost."""
-        self.answered += 1
-        self.recovered += tries
+    def count(self, answers: int, lost: int) -> None:
+        """So many endpoints answered, after so many attempts that were lost."""
+        self.answered += answers
+        self.recovered += lost
 
     @property
     def loss(self) -> float:
@@ -155,14 +155,14 @@ class Window:
         """How many more attempts may be opened."""
         return int(self.size) - opened
 
-    def finished(self) -> None:
-        """An attempt ended, with whatever result."""
-        self.size = min(self.most, self.size + (1.0 if self.size < self._threshold else 1.0 / self.size))
+    def finished(self, count: int) -> None:
+        """So many attempts ended, with whatever result."""
+        self.size = min(self.most, self.size + (count if self.size < self._threshold else count / self.size))
 
-    def answered(self, tries: int) -> None:
-        """An endpoint answered after `tries` lost attempts."""
-        self._answers += 1
-        self._recovered += tries
+    def answered(self, answers: int, lost: int) -> None:
+        """So many endpoints answered, after so many attempts that were lost."""
+        self._answers += answers
+        self._recovered += lost
         if self._recovered >= 8 and self._recovered > 0.05 * self._answers:
             self._shrink(self.size / 2, "replies are lost")
         elif self._answers >= max(400.0, self.size):

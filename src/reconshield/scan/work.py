@@ -39,7 +39,7 @@ class Work:
     def record(self, index: int, verdict: Verdict, rtt: float, at: float) -> None:
         """Keep the verdict on one pair. `rtt` in seconds, 0 if there was no answer; `at` in Unix seconds."""
         self._state[index], self._reason[index] = verdict
-        self._rtt[index] = min(int(rtt * 1e6), 0xFFFF_FFFF)
+        self._rtt[index] = int(rtt * 1e6)
         self._at[index] = at
         self.left -= 1
 
