@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from reconshield.checks.check import Context, run_checks
 from reconshield.checks.rules import CHECKS
-from reconshield.knowledge.catalog import Catalog, load_catalog
+from reconshield.knowledge.catalog import find_entry
 from reconshield.knowledge.ports import usual_service
 from reconshield.knowledge.records import EndpointEntry, ServiceEntry
 from reconshield.knowledge.risk import UNKNOWN, base_risk, context_point, endpoint_risk
@@ -23,7 +23,6 @@ from reconshield.report.result import RatedService
 class Judge:
     """Rates services and finds what is wrong with them, as seen from one vantage at one time."""
 
-    catalog: Catalog
     vantage: str
     now: float
 
@@ -48,7 +47,7 @@ class Judge:
 
     def rate(self, service: Service) -> RatedService:
         """The risk of an endpoint, with every addend, and the first thing to do about it."""
-        entry = self.catalog.services.get(service.service)
+        entry = find_entry(service.service)
         place = best_endpoint(entry, service) if entry else None
         risk = rate_endpoint(service, place)
         advice = entry.do[0].text if entry and entry.do else None
@@ -61,11 +60,6 @@ class Judge:
             return rated, ()
         findings = run_checks(CHECKS, service, self.vantage, Context(now=self.now))
         return rated, tuple(replace(f, risk=rated.risk) for f in findings)
-
-
-def make_judge(vantage: str, now: float) -> Judge:
-    """A judge with the whole catalogue."""
-    return Judge(load_catalog(), vantage, now)
 
 
 def best_endpoint(entry: ServiceEntry, service: Service) -> EndpointEntry:

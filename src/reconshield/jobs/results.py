@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from reconshield.addresses import LOOPBACK
-from reconshield.jobs.judge import make_judge
+from reconshield.jobs.judge import Judge
 from reconshield.knowledge.ports import held_back
 from reconshield.model import Endpoint, Observation, Reason, State, Transport
 from reconshield.report.result import HeldBack, RatedService, RunHead, RunResult, RunState, Summary
@@ -31,7 +31,7 @@ def load_result(store: Store, run_text: str, *, all_states: bool = False) -> Run
     """The whole run that a text (`latest`, an id, a unique prefix) names. Raises UserError when there is none."""
     run = find_run(store, run_text)
     plan = Plan.from_json(run.plan)
-    judge = make_judge(run.vantage, run.finished or run.started)
+    judge = Judge(run.vantage, run.finished or run.started)
     services = tuple(judge.rate(service) for service in kept.services(store, run.id))
     names = {s.endpoint.ip: s.service.name for s in services if s.service.name}
     seen = every_observation(store, run, plan) if all_states else open_endpoints(store, run.id)

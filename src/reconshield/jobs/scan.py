@@ -21,7 +21,7 @@ from reconshield.errors import Refused, UserError
 from reconshield.identify.drive import identify_all
 from reconshield.identify.limits import Limits
 from reconshield.jobs.grants import authorise_scan
-from reconshield.jobs.judge import Judge, make_judge
+from reconshield.jobs.judge import Judge
 from reconshield.jobs.results import head_of, held_of, summarise
 from reconshield.knowledge.names import ports_of
 from reconshield.knowledge.ports import held_back, top_ports
@@ -42,6 +42,7 @@ COMMON_PORTS = 1000
 CEILINGS = {"polite": 500.0, "normal": 25_000.0, "fast": None}
 """Connects a second, by manner; `--rate` comes before them."""
 PER_HOST = 1000.0
+LEVELS = (2, 3, 4)
 IDENTIFY_LEVEL = 3
 
 
@@ -136,6 +137,7 @@ Event = Started | Measuring | Measured | Identifying | Identified | Finished
 def prepare_scan(store: Store, settings: Settings, request: ScanRequest, now: float) -> Prepared:
     """Authorise and plan. Raises UserError for a mistake in the request and Refused when no grant allows it."""
     check_engine(request.engine)
+    check_level(request.level)
     ports = choose_ports(request)
     targets = authorise(store, request, now)
     options = choose_options(request, targets)
@@ -189,6 +191,12 @@ def check_engine(name: str) -> None:
     if name not in {"auto", "connect"}:
         hint = "reconshield scan TARGET --engine connect"
         raise UserError("this version has the connect engine only", where=f"--engine {name}", hint=hint)
+
+
+def check_level(level: int | None) -> None:
+    """A scan is a port scan, an identification or an assessment; 0 and 1 send nothing."""
+    if level is not None and level not in LEVELS:
+        raise UserError(f"a scan has no level {level}", where=f"--level {level}", hint="--level 2, 3 or 4")
 
 
 def choose_ports(request: ScanRequest) -> PortSet:
@@ -261,7 +269,7 @@ def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop:
         else:
             yield event
     if not stop.is_set():
-        yield from identify_open(store, prepared, run.id, make_judge(run.vantage, begin), clock, stop)
+        yield from identify_open(store, prepared, run.id, Judge(run.vantage, begin), clock, stop)
     summary = summarise(store, run, prepared.blocks, clock() - begin, last.retransmitted, last.loss, tuple(slowed))
     finish_run(store, run.id, summary.state, asdict(summary), clock())
     yield Finished(summary)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -19,12 +20,13 @@ from typing import Any
 from reconshield.errors import UserError
 from reconshield.knowledge import consistency, schema
 from reconshield.knowledge.faults import FileFault, place, refuse
-from reconshield.knowledge.records import EndpointEntry, ServiceEntry, Source
+from reconshield.knowledge.records import ID, EndpointEntry, ServiceEntry, Source
 
 FOLDER = Path(__file__).parent
 SERVICES = FOLDER / "services"
 SOURCES = FOLDER / "sources.toml"
 ATTACK = FOLDER / "attack.tsv"
+ID_FORM = re.compile(ID)
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,19 @@ def load_service(source: Path | str) -> ServiceEntry:
     refuse(faults)
     assert entry is not None  # noqa: S101 - without faults there is an entry
     return entry
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a service file, made from the records that read it."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ReconShield catalogue: service"}
+    return head | schema.describe(ServiceEntry)
+
+
+@cache
+def find_entry(service_id: str) -> ServiceEntry | None:
+    """The entry of one service, without reading the others; None when there is none."""
+    path = SERVICES / f"{service_id}.toml"
+    return load_service(path) if ID_FORM.fullmatch(service_id) and path.exists() else None
 
 
 def service_files() -> list[Path]:
