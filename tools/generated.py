@@ -14,6 +14,7 @@ from reconshield.checks.rules import CHECKS
 from reconshield.cli.main import app
 from reconshield.identify.probes import PROBES
 from reconshield.knowledge.catalog import json_schema as service_schema
+from reconshield.knowledge.describe import fill_blocks
 from reconshield.report.schema import jsonl_schema
 from reconshield.settings import SETTINGS
 
@@ -83,6 +84,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/settings.md": settings_page,
     "docs/commands.md": commands_page,
     "docs/schema/jsonl-1.schema.json": lambda: _json(jsonl_schema()),
+    "docs/catalogue.md": lambda: fill_blocks((ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")),
     "docs/schema/service.schema.json": lambda: _json(service_schema()),
 }
 

@@ -1,15 +1,12 @@
-"""The format of the catalogue, published: JSON Schema and the tables in docs/catalogue.md, made from `records`.
+"""The tables in docs/catalogue.md, made from the records, the risk model and the list of ports that get no byte.
 
-`python -m reconshield.knowledge.describe docs` rewrites both; a test fails when they are stale.
+`make fix` renews them; a test fails when they are stale.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
-from pathlib import Path
 from typing import Any
 
 from reconshield.knowledge import schema
@@ -18,12 +15,6 @@ from reconshield.knowledge.records import STEPS, ServiceEntry
 from reconshield.knowledge.risk import CONTEXT
 
 BEGIN, END = "<!-- generated: {} -->", "<!-- end -->"
-
-
-def service_schema() -> str:
-    """The JSON Schema of a service file, as text."""
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ReconShield catalogue: service"}
-    return json.dumps(head | schema.describe(ServiceEntry), indent=1, ensure_ascii=False) + "\n"
 
 
 def generated_blocks() -> dict[str, list[str]]:
@@ -76,15 +67,3 @@ def fill_blocks(text: str) -> str:
             tail = rest.partition(END)[2]
             text = head + begin + "\n" + "\n".join(lines) + "\n" + END + tail
     return text
-
-
-def main() -> None:
-    docs = Path(sys.argv[1] if len(sys.argv) > 1 else "docs")
-    (docs / "schema").mkdir(exist_ok=True)
-    (docs / "schema" / "service.schema.json").write_text(service_schema(), encoding="utf-8")
-    page = docs / "catalogue.md"
-    page.write_text(fill_blocks(page.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

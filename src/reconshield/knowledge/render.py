@@ -45,12 +45,12 @@ def registered_text(profile: Profile) -> str:
 
 
 def in_use_text(profile: Profile) -> str:
-    """The transports really used: `tcp; nothing uses udp`."""
+    """The transports in use, and of a registered one that nobody is known to use, that: `tcp; no use known on udp`."""
     if len(profile.in_use) != 1:
         return " and ".join(profile.in_use) or "nothing documented"
     used = profile.in_use[0]
     other = "udp" if used == "tcp" else "tcp"
-    return f"{used}; nothing uses {other}" if profile.registered[other] else used
+    return f"{used}; no use known on {other}" if profile.registered[other] else used
 
 
 def tls_text(tls: str) -> str:
