@@ -31,7 +31,7 @@ if ! [ -x .venv/bin/pip ]; then
     "$python" -m venv .venv
   fi
 fi
-.venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".${extra:+[$extra]}"
+.venv/bin/pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e ".${extra:+[$extra]}"
 .venv/bin/python -m reconshield.knowledge.index
 touch "$stamp"
 version=$(.venv/bin/reconshield --version)

@@ -5,6 +5,7 @@ The jobs fill these records from a live scan or from the store; each report form
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -56,6 +57,47 @@ class HeldBack:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantNote:
+    """A grant as a report prints it: who allowed what, how far, and until when. Targets are texts, times Unix seconds UTC."""
+
+    id: str
+    by: str
+    targets: tuple[str, ...]
+    level: int
+    valid_from: float
+    until: float
+    exclusions: tuple[str, ...] = ()
+    reason: str | None = None
+    contact: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNote:
+    """A document that a rating or a finding rests on. `date` is None where it is edited in place."""
+
+    title: str
+    publisher: str
+    date: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What reports that are read away from the program print beside the results. All of it may be left out.
+
+    `grants` are the grants of the run's head; `refuted` says for a check which observation would make its findings go away;
+    `sources` and `techniques` explain the source and ATT&CK ids that occur; `data` are the ages of the data that ratings rest
+    on, one text each (`IANA 2026-02-13`).
+    """
+
+    grants: tuple[GrantNote, ...] = ()
+    refuted: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, SourceNote] = field(default_factory=dict)
+    techniques: Mapping[str, str] = field(default_factory=dict)
+    data: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The end of a run. Counts are endpoints; `loss` and `recall_estimate` are None where they were not measured."""
 
@@ -86,3 +128,4 @@ class RunResult:
     held_back: tuple[HeldBack, ...] = ()
     own_loopback: frozenset[Endpoint] = field(default_factory=frozenset)
     """Endpoints that only this machine itself can reach: shown in one line, not rated."""
+    background: Background = field(default_factory=Background)

@@ -6,6 +6,7 @@ yields lines of `Span`s (text and the name of a colour), so that a test can read
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -148,10 +149,8 @@ class _Cells:
 def _endpoints(result: RunResult, rated: list[RatedService], width: int) -> Iterator[Row]:
     shown = rated if len(rated) <= ALL_ROWS else rated[:SHOWN_ROWS]
     several = len({s.service.name or s.endpoint.ip for s in rated}) > 1
-    findings: dict[object, int] = {}
-    for finding in result.findings:
-        findings[finding.endpoint] = findings.get(finding.endpoint, 0) + 1
-    cells = [_cells(s, findings.get(s.endpoint, 0), with_host=several) for s in shown]
+    findings = Counter(f.endpoint for f in result.findings if f.severity is not Severity.INFO)
+    cells = [_cells(s, findings[s.endpoint], with_host=several) for s in shown]
     yield from _wide(cells, width, several)
     if len(rated) > len(shown):
         left = count(len(rated) - len(shown))
