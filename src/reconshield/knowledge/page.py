@@ -37,7 +37,9 @@ a{color:var(--accent)}code,.m{font-family:ui-monospace,monospace;font-size:14px}
 .rating{font-weight:600;border:1px solid;border-radius:6px;padding:2px 8px}
 .critical{color:var(--critical)}.high{color:var(--high)}.medium{color:var(--medium)}.low{color:var(--low)}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
-th,td{text-align:left;vertical-align:top;padding:6px 8px;border-bottom:1px solid var(--line)}td.n{text-align:right}
+th,td{text-align:left;vertical-align:top;padding:6px 8px;border-bottom:1px solid var(--line)}
+td.n{text-align:right;white-space:nowrap}
+th{overflow-wrap:normal}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:12px 0}dt{color:var(--muted)}dd{margin:0}
 pre{background:var(--surface);padding:12px;border-radius:6px;overflow-x:auto;white-space:pre-wrap}
 li{margin:6px 0}sup a{text-decoration:none}footer{margin-top:32px;color:var(--muted);font-size:14px}
