@@ -23,7 +23,7 @@ from reconshield.identify.limits import Limits
 from reconshield.identify.probe import Match, Place, Probe
 from reconshield.identify.tls import Handshake, upgrade
 from reconshield.identify.tls_hello import looks_like_tls
-from reconshield.identify.wire import Line, Meter, Wire, connect
+from reconshield.identify.wire import RESET, Line, Meter, Wire, connect
 from reconshield.knowledge.speech import recognise
 from reconshield.model import Endpoint, Rung, Turn
 
@@ -111,6 +111,8 @@ class Inquiry:
         if isinstance(made, str):
             if self.rung is Rung.SYN_ACK:
                 self.notes = [f"no connection: {made}"]
+            if made is RESET:
+                self.climb(Rung.HANDSHAKE)
             return None
         if self.endpoint.transport == "tcp":
             self.climb(Rung.HANDSHAKE)
@@ -169,8 +171,11 @@ class Inquiry:
     async def _answer_greeting(self, conversation: Conversation | None, tls: bool) -> None:
         greeting = conversation.heard if conversation else b""
         self.climb(Rung.BYTES)
+        named = recognise(greeting)
         for probe in order.candidates(self.endpoint.port, "tcp", greeting, tls, self.kit.probes):
             if conversation is None or not conversation.usable:
+                if probe.name not in named:
+                    break  # a look at the greeting is free, a new connection for a long shot is not
                 conversation = await self.open(tls)
             if conversation is None:
                 break
@@ -202,7 +207,8 @@ class Inquiry:
                 if conversation is None:
                     break
                 hints = recognise((await self._try(probe, conversation)).last)
-                self._watch_silence(conversation, tls)
+                if self._watch_silence(conversation, tls) and probe.name == "http":
+                    waiting = order.after_silence(waiting)
                 conversation.close()
             else:
                 break
@@ -235,9 +241,7 @@ class Inquiry:
         """One probe on one connection. What it learned, and what it heard, is kept if it said anything."""
         self.tried.add(probe.name)
         if not conversation.answered:
-            factor = 2 if self.endpoint.port in probe.ports and self.endpoint.transport == "tcp" else 1
-            # Who has been silent to three questions gets less time for the others.
-            conversation.patience = self.kit.limits.silence_seconds * (factor if self.silences < 3 else 0.66)
+            conversation.patience = self._patience(probe)
         conversation.echo_welcome = probe.name == "echo"
         try:
             outcome = await conversation.hold(probe.name, probe.run())
@@ -254,6 +258,14 @@ class Inquiry:
         if outcome.match is not None and (conversation.echo_welcome or not conversation.echoed):
             self._accept(probe, outcome.match, outcome)
         return outcome
+
+    def _patience(self, probe: Probe) -> float:
+        """How long to wait for a first answer: longer where the port suggests it, shorter after three silences."""
+        seconds = self.kit.limits.silence_seconds
+        usual = self.endpoint.port in probe.ports
+        if self.endpoint.transport == "udp":  # each datagram is sent twice
+            return seconds if usual else seconds / 3
+        return 2 * seconds if usual else seconds if self.silences < 3 else seconds * 2 / 3
 
     def _withdraw(self) -> tuple[Match | None, Probe | None]:
         """Take back the match, for a better one to be found."""
@@ -308,14 +320,15 @@ class Inquiry:
 
     # ── late greetings, echoes ──
 
-    def _watch_silence(self, conversation: Conversation, tls: bool) -> None:
-        """After the first unanswered question, keep one ear open."""
+    def _watch_silence(self, conversation: Conversation, tls: bool) -> bool:
+        """Whether a question was met by silence on an open connection. After the first such one, keep one ear open."""
         if conversation.answered or self.endpoint.transport == "udp":
-            return
+            return False
         self.silences += 1
-        open_still = conversation.line is not None and conversation.line.ended is None
-        if open_still and not self._listened and self.budget > 2:
+        silent = conversation.line is not None and conversation.line.ended is None
+        if silent and not self._listened and self.budget > 2:
             self._listen_on(None, tls)
+        return silent
 
     def _listen_on(self, conversation: Conversation | None, tls: bool) -> None:
         async def listen() -> Conversation | None:

@@ -18,31 +18,34 @@ COMMON = (
     "postgresql",
     "ldap",
     "rdp",
-    "smb",
     "mqtt",
     "dns",
     "amqp",
+    "socks",
     "memcached",
     "mongodb",
-    "socks",
     "x11",
     "rtsp",
     "sip",
     "xmpp",
-    "zookeeper",
     "mssql",
     "oracle",
     "kafka",
     "cassandra",
+    "zookeeper",
     "rpcbind",
     "kerberos",
     "git",
     "epmd",
     "iscsi",
     "finger",
+    "smb",
 )
 """Services that wait to be asked, by how often they answer on ports that are not theirs (our estimate). Others follow.
 Redis comes early because it hangs up on an HTTP request without a word."""
+
+PATIENT = ("redis", "dns", "oracle", "kafka", "cassandra", "mongodb", "distcc")
+"""Services that may neither answer a text nor hang up: most read its start as the length of a message and wait for the rest."""
 
 COMMON_UDP = ("dns", "snmp", "ntp", "sip", "stun", "ike", "openvpn", "coap", "tftp", "memcached", "netbios", "mdns", "ssdp")
 
@@ -100,6 +103,11 @@ def promote(waiting: Sequence[Probe], names: Sequence[str], everything: Iterable
     named = [probe for probe in [*waiting, *everything] if probe.name in names]
     unique = list(dict.fromkeys(sorted(named, key=lambda probe: place(probe.name, names))))
     return unique + [probe for probe in waiting if probe not in unique]
+
+
+def after_silence(waiting: Sequence[Probe]) -> list[Probe]:
+    """A text was sent, and the server neither answered nor hung up: those that would do so come first."""
+    return sorted(waiting, key=lambda probe: place(probe.name, PATIENT))
 
 
 def tls_first(port: int) -> bool:

@@ -19,6 +19,7 @@ from reconshield.model import Endpoint
 KERNEL_BUFFER = 64 * 1024
 CHUNK = 16 * 1024
 DATAGRAM = 65535
+RESET = "accepted, then reset at once"
 
 
 class Line(Protocol):
@@ -144,6 +145,9 @@ async def connect(endpoint: Endpoint, seconds: float, meter: Meter) -> Wire | st
     except TimeoutError:
         made.close()
         return "no answer"
+    except ConnectionResetError:  # a refusal answers the SYN; a reset comes after the handshake
+        made.close()
+        return RESET
     except OSError as problem:
         made.close()
         return name_problem(problem)

@@ -48,8 +48,8 @@ def run() -> Dialogue:
     inside = (yield Where()).tls
     listing = yield Ask(b"a1 CAPABILITY\r\n", until=tagged(b"a1"))
     capabilities = read_capabilities(listing)
-    if not capabilities:
-        return name_product({"greeting": first_line(hello)}, {}, sure=False) if hello[2:5].upper() == b"BYE" else None
+    if not capabilities:  # says no more than its greeting, which has the form of IMAP alone
+        return name_product({"greeting": first_line(hello)}, {}, sure=False) if not listing else None
     facts: dict[str, Any] = {"greeting": first_line(hello)}
     facts["capabilities_tls" if inside else "capabilities"] = capabilities
     facts["mechanisms_tls" if inside else "mechanisms_clear"] = mechanisms(capabilities)

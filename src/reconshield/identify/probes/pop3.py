@@ -42,6 +42,9 @@ def run() -> Dialogue:
         return None
     inside = (yield Where()).tls
     listing = yield Ask(b"CAPA\r\n", until=dot_line)
+    if not listing:  # says no more than its greeting
+        shape = re.search(rb"POP3?\b|Dovecot|<[^<>\s]{1,100}@[^<>\s]{1,100}>", hello, re.IGNORECASE)
+        return name_product({"greeting": first_line(hello)}, sure=False) if shape else None
     if not listing.startswith((b"+OK", b"-ERR")):
         return None
     capabilities = read_capabilities(listing)
