@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from reconshield.knowledge.risk import MAXIMA
 from reconshield.model import Confidence, Finding, Severity
 from reconshield.report.result import RatedService, RunResult, Summary
+from reconshield.report.rows import Row, Span, plain, wrap
 from reconshield.text import count, duration, percent, printable, width_of
 
 SHOWN_ROWS = 20
@@ -21,21 +22,7 @@ ALL_ROWS = 30
 SYMBOLS = {"critical": "✗", "high": "✗", "medium": "!", "low": "-", "info": "-"}
 RATED = ("critical", "high", "medium", "low")
 
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A piece of a line, and what it is (a rating, "dim", "bold", or "" for plain text)."""
-
-    text: str
-    colour: str = ""
-
-
-Row = list[Span]
-
-
-def plain(row: Row) -> str:
-    """The text of a line without its colours."""
-    return "".join(span.text for span in row)
+__all__ = ["next_steps", "plain", "risk_sum", "run_table", "summary_text"]
 
 
 def run_table(result: RunResult, width: int, *, all_states: bool = False) -> Iterator[Row]:
@@ -51,7 +38,7 @@ def run_table(result: RunResult, width: int, *, all_states: bool = False) -> Ite
         yield from _endpoints(result, rated, width)
     if result.own_loopback:
         yield []
-        yield from _wrap("this machine only  ", _loopback_line(result), width, "dim")
+        yield from wrap("this machine only  ", _loopback_line(result), width, "dim")
     for finding in sorted(weighty, key=_worst_finding_first):
         yield []
         yield from _finding(finding, width)
@@ -63,9 +50,9 @@ def run_table(result: RunResult, width: int, *, all_states: bool = False) -> Ite
     if result.held_back:
         yield []
         listed = ", ".join(sorted({f"{h.endpoint.port}/{h.endpoint.transport} ({h.kind})" for h in result.held_back}))
-        yield from _wrap("held back  ", f"{listed}: the state was measured, no byte was sent", width, "dim")
+        yield from wrap("held back  ", f"{listed}: the state was measured, no byte was sent", width, "dim")
     yield []
-    yield from _wrap("", summary_text(result), width)
+    yield from wrap("", summary_text(result), width)
 
 
 def next_steps(result: RunResult) -> tuple[str, ...]:
@@ -107,9 +94,9 @@ def _head(result: RunResult, width: int) -> Iterator[Row]:
     leave = f"grant {', '.join(head.grants)}" if head.grants else "needs no grant"
     kind = "ports" if "U:" in head.ports else "TCP ports"
     facts = f"{targets} · {hosts}{count(per_host)} {kind} · {head.engine} · from {head.vantage} · {leave}"
-    yield from _wrap(f"{head.id}  ", facts, width)
+    yield from wrap(f"{head.id}  ", facts, width)
     for sentence in head.dropped:
-        yield from _wrap("not measured  ", sentence, width, "dim")
+        yield from wrap("not measured  ", sentence, width, "dim")
 
 
 def _one_a_port(services: Iterable[RatedService]) -> list[RatedService]:
@@ -226,11 +213,11 @@ def _finding(finding: Finding, width: int) -> Iterator[Row]:
         yield [Span(lead, colour), Span(title, "bold"), Span("  " + " " * (room - width_of(title)) + place)]
     else:
         yield [Span(lead, colour), Span(place)]
-        yield from _wrap("  what      ", title, width, "bold")
+        yield from wrap("  what      ", title, width, "bold")
     seen = printable(str(finding.evidence.get("seen", "")), 300)
     arithmetic = f"; risk {risk_sum(finding)}" if finding.risk else ""
-    yield from _wrap("  seen      ", f"{seen} ({finding.confidence.value}){arithmetic}", width)
-    yield from _wrap("  fix       ", finding.remedy, width)
+    yield from wrap("  seen      ", f"{seen} ({finding.confidence.value}){arithmetic}", width)
+    yield from wrap("  fix       ", finding.remedy, width)
 
 
 def _notes(findings: list[Finding], width: int) -> Iterator[Row]:
@@ -244,7 +231,7 @@ def _notes(findings: list[Finding], width: int) -> Iterator[Row]:
     for title, places in kinds.items():
         listed = ", ".join(sorted(set(places), key=lambda p: int(p.partition("/")[0]))[:12])
         more = f" and {count(len(set(places)) - 12)} more" if len(set(places)) > 12 else ""
-        yield from _wrap(f"{SYMBOLS['info']} info      ", f"{title}: {listed}{more}", width, "low")
+        yield from wrap(f"{SYMBOLS['info']} info      ", f"{title}: {listed}{more}", width, "low")
 
 
 def risk_sum(finding: Finding) -> str:
@@ -274,7 +261,7 @@ def _advice(result: RunResult, rated: list[RatedService], width: int) -> Iterato
             yield []
         lead = "do  " if first else "    "
         first = False
-        yield from _wrap(f"{lead}{f'{service.endpoint.port}/{service.endpoint.transport}':<10} ", advice, width)
+        yield from wrap(f"{lead}{f'{service.endpoint.port}/{service.endpoint.transport}':<10} ", advice, width)
 
 
 def _loopback_line(result: RunResult) -> str:
@@ -290,21 +277,3 @@ def _all_states(result: RunResult, width: int) -> Iterator[Row]:
     for seen in result.observations:
         text = f"  {seen.endpoint!s:<28} {seen.state.label:<14} {seen.reason.label}"
         yield [Span(text[:width])]
-
-
-def _wrap(lead: str, text: str, width: int, colour: str = "") -> Iterator[Row]:
-    """The text after a lead, wrapped at blanks to the width, further lines indented under the first."""
-    room = max(width - width_of(lead), 12)
-    line = ""
-    lines: list[str] = []
-    for word in text.split():
-        if line and width_of(line) + 1 + width_of(word) > room:
-            lines.append(line)
-            line = ""
-        while width_of(word) > room:
-            lines.append(word[:room])
-            word = word[room:]  # noqa: PLW2901 - the rest of a word longer than a line
-        line = f"{line} {word}" if line else word
-    lines.append(line)
-    for number, part in enumerate(lines):
-        yield [Span(lead if number == 0 else " " * width_of(lead)), Span(part, colour)]
