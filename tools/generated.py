@@ -1,4 +1,4 @@
-"""Writes the files that are made from the code, or with --check says which of them are stale. `make fix` and `make check` run it."""
+"""Writes the files that are made from the code; with --check it says which of them are stale. For `make fix` and `make check`."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def checks_page() -> str:
 
 def probes_page() -> str:
     """Every probe: its protocol, transport and usual ports, and whether it asks more at level 4."""
-    head = "| probe | transport | usual ports | server speaks first | asks more at level 4 |\n|---|---|---|---|---|\n"
+    head = "| probe | transport | usual ports | server greets | asks more at level 4 |\n|---|---|---|---|---|\n"
     rows = (
-        f"| {p.name} | {p.transport} | {', '.join(map(str, p.ports))} | {_yes(p.speaks_first)} | {_yes(p.assess is not None)} |\n"
+        f"| {p.name} | {p.transport} | {', '.join(map(str, p.ports))} | {_yes(p.speaks_first)} | {_yes(bool(p.assess))} |\n"
         for p in PROBES
     )
     text = "Every protocol that is recognised by its own dialogue, on any port, in clear or inside TLS.\n\n"

@@ -70,6 +70,9 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
+    except SystemExit as ended:
+        # typer meets a closed pipe itself: it swaps standard output for a wrapper and ends with 1. That is no bad answer.
+        code = 0 if type(sys.stdout).__name__ == "PacifyFlushWrapper" else ended.code
     except UserError as error:
         print_error(error)
         code = error.exit_code

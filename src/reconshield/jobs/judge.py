@@ -15,6 +15,7 @@ from reconshield.knowledge.catalog import find_entry
 from reconshield.knowledge.ports import usual_service
 from reconshield.knowledge.records import EndpointEntry, ServiceEntry
 from reconshield.knowledge.risk import UNKNOWN, base_risk, context_point, endpoint_risk
+from reconshield.knowledge.steps import steps_for
 from reconshield.model import Confidence, Endpoint, Factor, Finding, Risk, Rung, Service, Tls
 from reconshield.report.result import RatedService
 
@@ -50,7 +51,7 @@ class Judge:
         entry = find_entry(service.service)
         place = best_endpoint(entry, service) if entry else None
         risk = rate_endpoint(service, place)
-        advice = entry.do[0].text if entry and entry.do else None
+        advice = steps_for(entry, place)[0].text if entry and place else None
         return RatedService(service, risk, advice)
 
     def find(self, service: Service) -> tuple[RatedService, tuple[Finding, ...]]:

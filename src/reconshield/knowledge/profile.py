@@ -22,8 +22,9 @@ from reconshield.knowledge.index import EndpointSummary, load_index
 from reconshield.knowledge.names import find_endpoints, unknown_name
 from reconshield.knowledge.observed import observed_uses
 from reconshield.knowledge.ports import check_port
-from reconshield.knowledge.records import EndpointEntry, ServiceEntry
+from reconshield.knowledge.records import EndpointEntry, ServiceEntry, Step
 from reconshield.knowledge.risk import UNKNOWN, Lower, base_risk, would_lower
+from reconshield.knowledge.steps import steps_for
 from reconshield.model import Risk
 
 
@@ -58,6 +59,7 @@ class Profile:
     related: tuple[Neighbour, ...] = ()
     entry: ServiceEntry | None = None
     endpoint: EndpointEntry | None = None
+    steps: tuple[Step, ...] = ()
 
 
 def profile(port: int, transport: str | None = None) -> tuple[Profile, ...]:
@@ -146,6 +148,7 @@ def _documented(row: EndpointSummary) -> Profile:
         related=tuple(_relate(relation.port, relation.transport, relation.because) for relation in entry.related),
         entry=entry,
         endpoint=endpoint,
+        steps=steps_for(entry, endpoint),
     )
 
 

@@ -32,7 +32,7 @@ def sections_of(profile: Profile) -> dict[str, Any]:
     found: dict[str, Any] = {
         "answer": {"text": profile.answer, "source": profile.answer_source},
         "endpoint": _endpoint(profile),
-        "do": _records(entry.do if entry else ()),
+        "do": _records(profile.steps),
         "understand": _records(entry.understand if entry else ()),
         "abuse": _records(entry.abuse if entry else ()),
         "implications": _records(entry.implication if entry else ()),

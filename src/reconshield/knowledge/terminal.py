@@ -174,9 +174,8 @@ def _lower(profile: Profile, page: Page) -> list[str]:
 
 
 def _do(profile: Profile, page: Page, yours: str | None) -> list[str]:
-    steps = profile.entry.do if profile.entry else ()
     lines: list[str] = []
-    for number, step in enumerate(steps, start=1):
+    for number, step in enumerate(profile.steps, start=1):
         lead = "Do  " if number == 1 else "    "
         wrapped = page.wrap(step.text, f"{lead}{number:>3} {step.who:<8}  ", " " * 18)
         lines += [wrapped[0].replace("Do", page.paint("Do", "bold"), 1) if number == 1 else wrapped[0], *wrapped[1:]]
