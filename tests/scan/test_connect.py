@@ -160,6 +160,10 @@ def test_rate_and_host_limit() -> None:
     assert 0.35 < timed(plan, granted(HOST), Options(per_host=500)) < 1.5
 
 
+def test_a_small_scan_waits_for_nothing() -> None:
+    assert min(timed(Plan(own(HOST).addresses, PortSet(tcp=((1, 1),)), 1, 1), own(HOST), Options()) for _ in range(5)) < 0.05
+
+
 def timed(plan: Plan, targets: Targets, options: Options) -> float:
     began = time.perf_counter()
     scan(plan, targets, options)

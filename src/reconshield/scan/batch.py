@@ -46,10 +46,14 @@ def address_text(hi: int, lo: int) -> str:
 
 def address_texts(hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> list[str]:
     """The spelling of each address. Each different address is spelt once; rows of one host share the string."""
-    keys = np.empty(hi.size, dtype=[("hi", "u8"), ("lo", "u8")])
-    keys["hi"], keys["lo"] = hi, lo
-    different, which = np.unique(keys, return_inverse=True)
-    texts = [address_text(one, other) for one, other in different.tolist()]
+    if hi.size and (hi == hi[0]).all():  # IPv4, or one IPv6 network: one column decides, and sorts ten times faster than two
+        different, which = np.unique(lo, return_inverse=True)
+        texts = [address_text(int(hi[0]), other) for other in different.tolist()]
+    else:
+        keys = np.empty(hi.size, dtype=[("hi", "u8"), ("lo", "u8")])
+        keys["hi"], keys["lo"] = hi, lo
+        both, which = np.unique(keys, return_inverse=True)
+        texts = [address_text(one, other) for one, other in both.tolist()]
     return [texts[at] for at in which.tolist()]
 
 

@@ -11,6 +11,7 @@ A scan that a rate limit holds back needs one lane only, and limits are simplest
 
 from __future__ import annotations
 
+import gc
 import mmap
 import multiprocessing
 import queue
@@ -205,6 +206,7 @@ class Child:
 
     def _live(self, elder: list[Child]) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of the terminal; the parent decides
+        gc.freeze()  # what came from the parent is never garbage here; looking through it would touch, and so copy, its memory
         self._near.close()
         for other in elder:
             other._near.close()

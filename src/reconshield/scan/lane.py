@@ -204,7 +204,7 @@ class Lane:
         """Wait for something to do, and settle the attempts that have ended."""
         delay = self._idle_for(time.perf_counter())
         if not self._opened:
-            if delay:
+            if delay and self._waiting:
                 time.sleep(delay)
             return
         events = self._selector.select(delay)
