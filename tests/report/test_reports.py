@@ -69,6 +69,15 @@ def test_wide_tables_show_the_evidence() -> None:
     assert head.split() == ["RISK", "PORT", "SERVICE", "PRODUCT", "TLS", "FINDINGS", "EVIDENCE"]
 
 
+def test_several_hosts_are_told_apart() -> None:
+    other = replace(RESULT.services[0].service, endpoint=replace(RESULT.services[0].endpoint, ip="2001:db8::2"), name="mx1")
+    result = replace(RESULT, services=(*RESULT.services, replace(RESULT.services[0], service=other)))
+    narrow = table(80, result)
+    assert [line for line in narrow if line.startswith("asset ")] == ["asset 10.77.0.2", "asset mx1 (2001:db8::2)"]
+    wide = next(line for line in table(120, result) if "2001:db8::2" in line)
+    assert wide.split()[:4] == ["44", "medium", "[2001:db8::2]:110/tcp", "pop3"]
+
+
 def test_many_endpoints_are_cut_to_the_worst() -> None:
     services = tuple(
         replace(s, service=replace(s.service, endpoint=replace(s.endpoint, port=1000 + n)))

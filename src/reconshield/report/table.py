@@ -19,6 +19,8 @@ from reconshield.text import count, duration, percent, printable, width_of
 SHOWN_ROWS = 20
 """So many of the worst endpoints are listed when there are more than `ALL_ROWS`."""
 ALL_ROWS = 30
+WIDE = 100
+"""From so many columns on a row has the whole endpoint and its evidence."""
 SYMBOLS = {"critical": "✗", "high": "✗", "medium": "!", "low": "-", "info": "-"}
 RATED = ("critical", "high", "medium", "low")
 
@@ -134,14 +136,30 @@ class _Cells:
 
 
 def _endpoints(result: RunResult, rated: list[RatedService], width: int) -> Iterator[Row]:
+    """The endpoints, worst first. Several hosts: from 100 columns on their whole names stand in the rows, else above them."""
     shown = rated if len(rated) <= ALL_ROWS else rated[:SHOWN_ROWS]
-    several = len({s.service.name or s.endpoint.ip for s in rated}) > 1
+    assets = list(dict.fromkeys(_asset(s) for s in shown))
+    several = len(assets) > 1
     findings = Counter(f.endpoint for f in result.findings if f.severity is not Severity.INFO)
-    cells = [_cells(s, findings[s.endpoint], with_host=several) for s in shown]
-    yield from _wide(cells, width, several)
+    cells = [(_asset(s), _cells(s, findings[s.endpoint], with_host=several and width >= WIDE)) for s in shown]
+    layout = _Layout.of([c for _, c in cells], width, with_host=several and width >= WIDE)
+    if several and width < WIDE:
+        yield from layout.head()
+        for asset in assets:
+            yield [Span(f"asset {asset}"[:width], "bold")]
+            yield from layout.rows(c for name, c in cells if name == asset)
+    else:
+        yield from layout.head()
+        yield from layout.rows(c for _, c in cells)
     if len(rated) > len(shown):
         left = count(len(rated) - len(shown))
         yield [Span(f"  {left} more: reconshield report {result.head.id}", "dim")]
+
+
+def _asset(rated: RatedService) -> str:
+    """What an endpoint belongs to: the name that the target was given by, else the address."""
+    service = rated.service
+    return f"{printable(service.name)} ({service.endpoint.ip})" if service.name else service.endpoint.ip
 
 
 def _cells(rated: RatedService, findings: int, *, with_host: bool) -> _Cells:
@@ -166,33 +184,46 @@ def _cells(rated: RatedService, findings: int, *, with_host: bool) -> _Cells:
     )
 
 
-def _wide(cells: list[_Cells], width: int, several: bool) -> Iterator[Row]:
-    """One line an endpoint; two where that does not fit.
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The widths of the columns. The product takes what is left; evidence is shown from 100 columns on.
 
-    The product column takes what is left of the width; evidence is shown from 100 columns on.
+    Where a line is too narrow for all of them (`product` 0), an endpoint takes two lines.
     """
-    place = max(9, *(width_of(c.place) for c in cells))
-    service = max(7, *(len(c.service) for c in cells))
-    evidence = 14 if width >= 100 else 0
-    fixed = 2 + 3 + 1 + 8 + 2 + place + 2 + service + 2 + 2 + 8 + 2 + 8 + (2 + evidence if evidence else 0)
-    if width - fixed < 7:
-        yield from _narrow(cells, width)
-        return
-    product = max(min(max(len(c.product) for c in cells), width - fixed), 7)
-    head = f"  {'RISK':<12}  {'ENDPOINT' if several else 'PORT':<{place}}  {'SERVICE':<{service}}  "
-    head += f"{'PRODUCT':<{product}}  {'TLS':<8}  {'FINDINGS':>8}" + (f"  {'EVIDENCE':<{evidence}}" if evidence else "")
-    yield [Span(head.rstrip()[:width], "dim")]
-    for c in cells:
-        text = f"  {_fit(c.place, place)}  {_fit(c.service, service)}  {_fit(c.product, product)}  {c.tls:<8}  {c.findings:>8}"
-        text += f"  {c.evidence}" if evidence else ""
-        yield [Span(f"  {c.risk:>3} "), Span(f"{c.rating:<8}", c.rating), Span(text.rstrip())]
 
+    width: int
+    place: int
+    service: int
+    product: int
+    evidence: int
+    with_host: bool
 
-def _narrow(cells: list[_Cells], width: int) -> Iterator[Row]:
-    """Two lines an endpoint: rating and place, then what answers."""
-    for c in cells:
-        yield [Span(f"{c.risk:>3} "), Span(c.rating, c.rating), Span(f"  {c.place}"[: width - 4 - len(c.rating)])]
-        yield [Span(_fit(f"    {c.service} · {c.product} · findings {c.findings}", width).rstrip())]
+    @classmethod
+    def of(cls, cells: list[_Cells], width: int, *, with_host: bool) -> _Layout:
+        place = max(9, *(width_of(c.place) for c in cells))
+        service = max(7, *(len(c.service) for c in cells))
+        evidence = 14 if width >= WIDE else 0
+        fixed = 2 + 3 + 1 + 8 + 2 + place + 2 + service + 2 + 2 + 8 + 2 + 8 + (2 + evidence if evidence else 0)
+        room = width - fixed
+        wanted = max(7, *(width_of(c.product) for c in cells))
+        return cls(width, place, service, min(wanted, room) if room >= 7 else 0, evidence, with_host)
+
+    def head(self) -> Iterator[Row]:
+        if not self.product:
+            return
+        text = f"  {'RISK':<12}  {'ENDPOINT' if self.with_host else 'PORT':<{self.place}}  {'SERVICE':<{self.service}}  "
+        text += f"{'PRODUCT':<{self.product}}  {'TLS':<8}  {'FINDINGS':>8}" + ("  EVIDENCE" if self.evidence else "")
+        yield [Span(text, "dim")]
+
+    def rows(self, cells: Iterable[_Cells]) -> Iterator[Row]:
+        for c in cells:
+            if not self.product:
+                yield [Span(f"{c.risk:>3} "), Span(c.rating, c.rating), Span(f"  {c.place}"[: self.width - 4 - len(c.rating)])]
+                yield [Span(_fit(f"    {c.service} · {c.product} · findings {c.findings}", self.width).rstrip())]
+                continue
+            text = f"  {_fit(c.place, self.place)}  {_fit(c.service, self.service)}  {_fit(c.product, self.product)}"
+            text += f"  {c.tls:<8}  {c.findings:>8}" + (f"  {c.evidence}" if self.evidence else "")
+            yield [Span(f"  {c.risk:>3} "), Span(f"{c.rating:<8}", c.rating), Span(text.rstrip())]
 
 
 def _fit(text: str, width: int) -> str:
