@@ -66,9 +66,16 @@ class Output:
 
 
 def write_result(
-    call: Invocation, result: RunResult, stream: TextIO, format_: str, *, all_states: bool = False, to_file: bool = False
+    call: Invocation,
+    result: RunResult,
+    stream: TextIO,
+    format_: str,
+    *,
+    all_states: bool = False,
+    to_file: bool = False,
+    with_evidence: bool = False,
 ) -> None:
-    """A whole result in any format."""
+    """A whole result in any format. What endpoints answered is left out of the page unless `with_evidence`."""
     from reconshield.report import lines, sheet
 
     if format_ == "table":
@@ -79,6 +86,18 @@ def write_result(
         stream.write(lines.result_document(result) + "\n")
     elif format_ == "csv":
         stream.writelines(sheet.csv_text(result))
+    elif format_ == "html":
+        from reconshield.report.html import html_text
+
+        stream.writelines(html_text(result, with_evidence=with_evidence))
+    elif format_ == "markdown":
+        from reconshield.report.markdown import markdown_text
+
+        stream.writelines(markdown_text(result))
+    elif format_ == "nmap-xml":
+        from reconshield.report.nmap_xml import nmap_xml_text
+
+        stream.writelines(nmap_xml_text(result))
 
 
 def write_table(call: Invocation, result: RunResult, stream: TextIO, *, all_states: bool, to_file: bool) -> None:

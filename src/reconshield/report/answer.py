@@ -1,0 +1,253 @@
+"""What a run says, in words: the answer in one sentence, the head, the coverage. Shared by the reports that people read.
+
+    RunResult -> exposures (open endpoints, worst first, each with its findings) -> sentences and rows for HTML and Markdown
+
+Texts from the network are left as they came: the format that prints them makes them harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from reconshield.knowledge.risk import MAXIMA
+from reconshield.model import Confidence, Endpoint, Finding, Risk, Severity
+from reconshield.report.result import RatedService, RunHead, RunResult
+from reconshield.scope import LEVELS
+from reconshield.text import count, duration, percent, plural
+
+RATINGS = {"critical": "75 to 100", "high": "50 to 74", "medium": "30 to 49", "low": "0 to 29"}
+"""The ratings, worst first, with their scores."""
+
+HOW_TO_READ = (
+    ("Severity", "the harm if a finding is true; fixed for each check, the same everywhere."),
+    (
+        "Risk",
+        "the harm here: points from 0 to 100, each with reason and source. Medium from 30, high from 50, critical from 75.",
+    ),
+    (
+        "Confidence",
+        "how sure we are: guess (port number only), probable (shape of a banner), confirmed (the protocol was spoken).",
+    ),
+)
+
+STATES = {
+    "running": "running: this report shows what was measured so far",
+    "complete": "complete",
+    "partial": "partial: stopped before its end, can be resumed",
+    "failed": "failed: what was measured before is shown",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """An open endpoint with its findings, worst first. `also` are other addresses of the same name that answer alike."""
+
+    rated: RatedService
+    findings: tuple[Finding, ...]
+    also: tuple[Endpoint, ...] = ()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.rated.endpoint
+
+    @property
+    def host(self) -> str:
+        return self.rated.service.name or self.endpoint.ip
+
+
+def find_exposures(result: RunResult) -> list[Exposure]:
+    """The open endpoints that are rated, by risk, then severity, then address. Listeners on loopback alone are left out."""
+    findings: dict[Endpoint, list[Finding]] = {}
+    for finding in sorted(result.findings, key=lambda f: (-f.severity.rank, f.check)):
+        findings.setdefault(finding.endpoint, []).append(finding)
+    alike: dict[object, list[RatedService]] = {}
+    for rated in result.services:
+        if rated.endpoint not in result.own_loopback:
+            checks = tuple(f.check for f in findings.get(rated.endpoint, ()))
+            alike.setdefault(_likeness(rated, checks), []).append(rated)
+    shown = []
+    for group in alike.values():
+        first, *others = sorted(group, key=lambda r: _address_order(r.endpoint))
+        shown.append(Exposure(first, tuple(findings.get(first.endpoint, ())), tuple(o.endpoint for o in others)))
+    return sorted(shown, key=_worst_first)
+
+
+def _likeness(rated: RatedService, checks: tuple[str, ...]) -> object:
+    """What two addresses of one name must have in common to be shown as one."""
+    s = rated.service
+    return (
+        s.name or s.endpoint.ip,
+        s.endpoint.port,
+        s.endpoint.transport,
+        s.service,
+        s.product,
+        s.version,
+        s.tls,
+        rated.risk,
+        checks,
+    )
+
+
+def _worst_first(exposure: Exposure) -> tuple[object, ...]:
+    worst = exposure.findings[0].severity.rank if exposure.findings else -1
+    return (-exposure.rated.risk.score, -worst, *_address_order(exposure.endpoint))
+
+
+def _address_order(endpoint: Endpoint) -> tuple[int, int, int, str]:
+    address = ip_address(endpoint.ip)
+    return (address.version, int(address), endpoint.port, endpoint.transport)
+
+
+def answer_text(result: RunResult, exposures: list[Exposure]) -> str:
+    """The answer in one sentence, the worst first."""
+    summary = result.summary
+    if summary.measured == 0:
+        return "Nothing was measured, so nothing is known yet."
+    missing = summary.probes - summary.measured
+    left = f"; {count(missing)} of {count(summary.probes)} not measured" if missing else ""
+    if summary.open == 0:
+        where = f"on {plural(result.head.addresses, 'address', 'addresses')}"
+        return f"Nothing open {where}: {plural(summary.measured, 'endpoint', 'endpoints')} measured{left}."
+    opened = f"{plural(summary.open, 'endpoint', 'endpoints')} open of {count(summary.measured)} measured"
+    only = len(result.own_loopback)
+    if only:
+        opened += f", {count(only)} of them reachable from this machine alone"
+    findings = [f for e in exposures for f in e.findings if f.severity is not Severity.INFO]
+    if findings:
+        return f"{_severities(findings)} on {plural(_hosts(exposures), 'host', 'hosts')}; {opened}{left}."
+    if not exposures:
+        return f"No endpoint is open to other hosts; {opened}{left}."
+    worst = exposures[0].rated.risk
+    return f"No findings above info; {opened}, the highest risk {worst.score} {worst.rating}{left}."
+
+
+def _severities(findings: Iterable[Finding]) -> str:
+    """`2 findings of critical severity, 1 of medium`."""
+    counts: dict[Severity, int] = {}
+    for finding in findings:
+        counts[finding.severity] = counts.get(finding.severity, 0) + 1
+    (worst, number), *rest = sorted(counts.items(), key=lambda pair: -pair[0].rank)
+    first = f"{plural(number, 'finding', 'findings')} of {worst.value} severity"
+    return ", ".join((first, *(f"{count(n)} of {severity.value}" for severity, n in rest)))
+
+
+def _hosts(exposures: list[Exposure]) -> int:
+    return len({e.host for e in exposures if any(f.severity is not Severity.INFO for f in e.findings)})
+
+
+def target_text(head: RunHead, shown: int = 3) -> str:
+    """`10.77.0.2`, `10.77.0.0/24, mail.example.org, 10.78.0.1 and 5 more`."""
+    more = len(head.targets) - shown
+    return ", ".join(head.targets[:shown]) + (f" and {count(more)} more" if more > 0 else "")
+
+
+def measured_text(head: RunHead) -> str:
+    """`254 addresses × 1,000 TCP ports`."""
+    ports = head.probes // head.addresses if head.addresses else 0
+    one, many = ("port", "ports") if "U:" in head.ports else ("TCP port", "TCP ports")
+    return f"{plural(head.addresses, 'address', 'addresses')} × {plural(ports, one, many)}"
+
+
+def level_text(level: int) -> str:
+    """`3, identify`."""
+    return f"{level}, {LEVELS[level]}" if level in LEVELS else str(level)
+
+
+def product_text(rated: RatedService) -> str:
+    """What is known of the product; says so where nothing is."""
+    service = rated.service
+    if service.confidence is Confidence.GUESS:
+        return "guess: port number only"
+    if service.product:
+        return f"{service.product} {service.version}" if service.version else service.product
+    if service.service != "unknown":
+        return "not shown"
+    kept = sum(len(turn.received) for turn in service.evidence)
+    return f"{plural(kept, 'byte', 'bytes')} kept" if kept else "says nothing"
+
+
+def tls_text(rated: RatedService) -> str:
+    """`none`, `implicit`, `starttls`; SSH has its own; a guess was not asked."""
+    service = rated.service
+    if service.confidence is Confidence.GUESS:
+        return "not measured"
+    return "own" if service.service == "ssh" and service.tls.value == "none" else service.tls.value
+
+
+def risk_sums(risk: Risk) -> str:
+    """`85 base + 15 proven open = 100`; a sum outside 0 to 100 says where it was cut."""
+    base = sum(f.points for f in risk.factors if f.name in MAXIMA)
+    added = [f for f in risk.factors if f.name not in MAXIMA]
+    terms = "".join(f" {'+' if f.points >= 0 else '−'} {abs(f.points)} {f.name.replace('-', ' ')}" for f in added)
+    total = base + sum(f.points for f in added)
+    return f"{base} base{terms} = {total}" + (f", cut at {risk.score}" if total != risk.score else "")
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRow:
+    """How many endpoints were found in a state, and what that state means."""
+
+    state: str
+    number: int
+    share: str
+    meaning: str
+
+
+def coverage_rows(result: RunResult) -> tuple[CoverageRow, ...]:
+    """Every state with its number; those that rarely occur only where they did. Together they are all that was planned."""
+    s = result.summary
+    rows = (
+        ("open", s.open, "something answered"),
+        ("closed", s.closed, "the host answered that nothing listens"),
+        ("filtered", s.filtered, "no answer, or a refusal on the way; something may listen behind it"),
+        ("open|filtered", s.open_filtered, "UDP stayed silent: open or filtered, it cannot be told"),
+        ("unreachable", s.unreachable, "no route or no such host; nothing is known of the port"),
+        ("not measured", s.probes - s.measured, "planned, not reached; says nothing about open or closed"),
+    )
+    always = {"open", "closed", "filtered", "not measured"}
+    return tuple(
+        CoverageRow(state, number, percent(number, s.probes), meaning)
+        for state, number, meaning in rows
+        if number or state in always
+    )
+
+
+def coverage_notes(result: RunResult) -> tuple[str, ...]:
+    """What else bears on how far the result can be trusted, one sentence each."""
+    s = result.summary
+    notes = [f"Not measured: {sentence}." for sentence in result.head.dropped]
+    notes.append("Loss was not measured." if s.loss is None else f"Loss: {percent(s.loss, 1.0)} of the probes.")
+    if s.recall_estimate is not None:
+        low, high = s.recall_estimate
+        notes.append(f"Of the open endpoints, {percent(low, 1.0)} to {percent(high, 1.0)} are estimated to be found.")
+    if s.retransmitted:
+        notes.append(f"{plural(s.retransmitted, 'probe was', 'probes were')} sent again.")
+    notes += [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in s.slowed]
+    return tuple(notes)
+
+
+def held_back_groups(result: RunResult) -> tuple[tuple[str, str, str, str], ...]:
+    """Endpoints that got no byte, by kind: (kind, why, source, endpoints)."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for held in result.held_back:
+        groups.setdefault((held.kind, held.because, held.source), []).append(str(held.endpoint))
+    return tuple((*key, _some(places)) for key, places in groups.items())
+
+
+def loopback_text(result: RunResult) -> str:
+    """Listeners that only this machine can reach: `5432/tcp postgresql, 6379/tcp redis`."""
+    own = {
+        (s.endpoint.port, s.endpoint.transport, s.service.service) for s in result.services if s.endpoint in result.own_loopback
+    }
+    return ", ".join(f"{port}/{transport} {service}" for port, transport, service in sorted(own))
+
+
+def took_text(result: RunResult) -> str:
+    return f"took {duration(result.summary.seconds)}"
+
+
+def _some(places: list[str], most: int = 12) -> str:
+    more = len(places) - most
+    return ", ".join(places[:most]) + (f" and {count(more)} more" if more > 0 else "")
