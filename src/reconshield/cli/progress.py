@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field
@@ -51,7 +52,9 @@ class ProgressLine:
             self.stream.write(f"{self.label} {text}\n")
             self.stream.flush()
             return
+        room = shutil.get_terminal_size((80, 24)).columns - 1
         line = f"{self.label} {self._bar(done, total)} {text}"
+        line = (line if len(line) <= room else f"{self.label} {text}")[:room]
         self.stream.write("\r" + line + " " * max(self.width - len(line), 0))
         self.stream.flush()
         self.width = len(line)

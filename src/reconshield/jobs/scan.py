@@ -14,14 +14,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconshield.addresses import PortSet, parse_ports
 from reconshield.errors import Refused, UserError
-from reconshield.identify.drive import identify_all
-from reconshield.identify.limits import Limits
 from reconshield.jobs.grants import authorise_scan
-from reconshield.jobs.judge import Judge
 from reconshield.jobs.results import head_of, held_of, summarise
 from reconshield.knowledge.names import ports_of
 from reconshield.knowledge.ports import held_back, top_ports
@@ -36,6 +33,9 @@ from reconshield.store.db import Store
 from reconshield.store.observations import blocks_done, save_block
 from reconshield.store.runs import Run, create_run, find_run, finish_run, reopen_run
 from reconshield.store.services import endpoints_without_service, save_service
+
+if TYPE_CHECKING:
+    from reconshield.jobs.judge import Judge
 
 COMMON_PORTS = 1000
 """TCP ports that are measured when none are named."""
@@ -269,7 +269,7 @@ def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop:
         else:
             yield event
     if not stop.is_set():
-        yield from identify_open(store, prepared, run.id, Judge(run.vantage, begin), clock, stop)
+        yield from identify_open(store, prepared, run, clock, stop)
     summary = summarise(store, run, prepared.blocks, clock() - begin, last.retransmitted, last.loss, tuple(slowed))
     finish_run(store, run.id, summary.state, asdict(summary), clock())
     yield Finished(summary)
@@ -304,14 +304,22 @@ def measure_blocks(
 
 
 def identify_open(
-    store: Store, prepared: Prepared, run_id: str, judge: Judge, clock: Callable[[], float], stop: threading.Event
+    store: Store, prepared: Prepared, run: Run, clock: Callable[[], float], stop: threading.Event
 ) -> Iterator[Identifying | Identified]:
-    """Find out what answers on each open endpoint that has no service yet; below level 3 the port alone gives a guess."""
-    waiting = endpoints_without_service(store, run_id)
+    """Find out what answers on each open endpoint that has no service yet; below level 3 the port alone gives a guess.
+
+    What it takes to identify and to judge is loaded here, because a scan that finds nothing open is over by then.
+    """
+    waiting = endpoints_without_service(store, run.id)
+    if not waiting:
+        return
+    from reconshield.jobs.judge import Judge
+
+    judge = Judge(run.vantage, run.started)
     yield Identifying(0, len(waiting))
     for done, service in enumerate(services_of(prepared, waiting, judge, clock, stop), 1):
         rated, findings = judge.find(service)
-        save_service(store, run_id, service, findings)
+        save_service(store, run.id, service, findings)
         yield Identified(rated, findings, held_of(service.endpoint))
         yield Identifying(done, len(waiting))
 
@@ -322,6 +330,9 @@ def services_of(
     names = prepared.targets.names
     if prepared.targets.level < IDENTIFY_LEVEL:
         return (judge.guess(endpoint, clock(), names.get(endpoint.ip)) for endpoint in waiting)
+    from reconshield.identify.drive import identify_all
+    from reconshield.identify.limits import Limits
+
     found = identify_all(prepared.targets, waiting, limits=Limits(held=why_held), stop=stop)
     return (judge.guess_held(service) for service in found)
 

@@ -60,6 +60,8 @@ def run_table(result: RunResult, width: int, *, all_states: bool = False) -> Ite
 def next_steps(result: RunResult) -> tuple[str, ...]:
     """One or two commands that go on from here."""
     rated = sorted((s for s in result.services if s.endpoint not in result.own_loopback), key=_worst_first)
+    if result.summary.state == "partial":
+        return ()
     if not rated:
         return ("reconshield port 110   what a port page says",)
     worst = rated[0].endpoint
@@ -166,7 +168,7 @@ def _cells(rated: RatedService, findings: int, *, with_host: bool) -> _Cells:
     service = rated.service
     product = " ".join(printable(t, 40) for t in (service.product, service.version) if t)
     if service.confidence is Confidence.GUESS:
-        product = "guess: port number only"
+        product = "not asked, held back" if service.note else "guess: port number only"
     elif service.service == "unknown":
         kept = sum(len(turn.received) for turn in service.evidence)
         product = f"{count(kept)} bytes kept" if kept else "says nothing"
