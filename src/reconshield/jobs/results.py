@@ -6,17 +6,15 @@ the rest of the finished blocks was silent. So a run that was stopped, killed or
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from reconshield.addresses import LOOPBACK
-from reconshield.jobs.judge import Judge
+from reconshield.jobs.coverage import is_import, load_coverage
 from reconshield.knowledge.ports import held_back
-from reconshield.model import Endpoint, Observation, Reason, State, Transport
+from reconshield.model import Endpoint, Observation, Service, State
 from reconshield.report.result import HeldBack, RatedService, RunHead, RunResult, RunState, Summary
-from reconshield.scan.batch import Batch, empty, records
 from reconshield.scan.plan import Plan
 from reconshield.store import services as kept
 from reconshield.store.db import Store
@@ -30,20 +28,57 @@ OWN = "localhost"
 def load_result(store: Store, run_text: str, *, all_states: bool = False) -> RunResult:
     """The whole run that a text (`latest`, an id, a unique prefix) names. Raises UserError when there is none."""
     run = find_run(store, run_text)
-    plan = Plan.from_json(run.plan)
-    judge = Judge(run.vantage, run.finished or run.started)
-    services = tuple(judge.rate(service) for service in kept.services(store, run.id))
+    coverage = load_coverage(store, run)
+    services = rate_all(kept.services(store, run.id), run)
     names = {s.endpoint.ip: s.service.name for s in services if s.service.name}
-    seen = every_observation(store, run, plan) if all_states else open_endpoints(store, run.id)
+    seen = coverage.every(load_observations(store, run.id)) if all_states else open_endpoints(store, run.id)
     return RunResult(
-        head=head_of(run, plan),
+        head=load_head(run),
         services=services,
         findings=tuple(kept.findings(store, run.id)),
-        summary=Summary(**run.summary) if run.summary else summarise(store, run, range(plan.blocks), 0.0, 0, None, ()),
+        summary=load_summary(store, run),
         observations=tuple(named(o, names.get(o.endpoint.ip)) for o in seen),
         held_back=tuple(held for s in services if (held := held_of(s.endpoint))),
-        own_loopback=only_on_loopback(services),
+        own_loopback=frozenset() if is_import(run) else only_on_loopback(services),
     )
+
+
+def rate_all(services: list[Service], run: Run) -> tuple[RatedService, ...]:
+    """The services of a run with their risk; the judge and its catalogue are loaded only if there is something to rate."""
+    if not services:
+        return ()
+    from reconshield.jobs.judge import Judge
+
+    judge = Judge(run.vantage, run.finished or run.started)
+    return tuple(judge.rate(service) for service in services)
+
+
+def load_head(run: Run) -> RunHead:
+    """The head of a stored run. An import keeps its own counts, for it has no plan that would give them."""
+    if not is_import(run):
+        return head_of(run, Plan.from_json(run.plan))
+    options, said = run.options, run.options["imported"]
+    return RunHead(
+        id=run.id,
+        targets=tuple(options["targets"]),
+        ports=said["ports"],
+        engine=run.engine,
+        vantage=run.vantage,
+        level=run.level,
+        started=run.started,
+        probes=said["endpoints"],
+        seed=0,
+        addresses=said["addresses"],
+        dropped=tuple(options["dropped"]),
+    )
+
+
+def load_summary(store: Store, run: Run) -> Summary:
+    """The summary of a stored run; counted now for a scan that was killed before it could write one."""
+    if run.summary:
+        return Summary(**run.summary)
+    plan = Plan.from_json(run.plan)
+    return summarise(store, run, range(plan.blocks), 0.0, 0, None, ())
 
 
 def head_of(run: Run, plan: Plan) -> RunHead:
@@ -113,25 +148,3 @@ def summarise(
         loss=loss if loss is not None else before.get("loss"),
         slowed=(*before.get("slowed", ()), *slowed),
     )
-
-
-def every_observation(store: Store, run: Run, plan: Plan) -> Iterator[Observation]:
-    """Every measured endpoint, the silent ones too: those are computed from the plan and the finished blocks."""
-    answered = load_observations(store, run.id)
-    blocks = plan.block_of(answered["hi"], answered["lo"], answered["port"], answered["transport"])
-    for block in sorted(blocks_done(store, run.id)):
-        yield from records(fill_block(plan, block, answered[blocks == block], run.finished or run.started))
-
-
-def fill_block(plan: Plan, block: int, answered: Batch, at: float) -> Batch:
-    """All pairs of a block: the answers, and `filtered, no-response` for the rest."""
-    pairs = plan.pairs(block)
-    whole = empty(len(pairs.port))
-    whole["hi"], whole["lo"], whole["port"], whole["transport"] = pairs
-    whole["state"], whole["reason"], whole["at"] = State.FILTERED, Reason.NO_RESPONSE, at
-    whole["state"][whole["transport"] == Transport.UDP] = State.OPEN_FILTERED
-    columns = ["hi", "lo", "port", "transport"]
-    order = np.lexsort([whole[c] for c in reversed(columns)])
-    keys, wanted = whole[columns][order], answered[columns]
-    whole[order[np.searchsorted(keys, wanted)]] = answered
-    return whole
