@@ -1,7 +1,7 @@
 """FTP (RFC 959, 2389, 4217): greeting, features, whether TLS is offered and whether a login without it is refused.
 
-No name is ever sent below level 4: `USER` with an empty name is enough for a server that insists on TLS to say so. At level 4
-one anonymous session is tried (RFC 1635) and left at once.
+No login is begun below level 4, so there a server that offers TLS is not known to insist on it. At level 4 `USER` with an empty
+name makes one that insists say so, then one anonymous session is tried (RFC 1635) and left at once.
 """
 
 from __future__ import annotations
@@ -54,14 +54,12 @@ def run() -> Dialogue:
         return _match(greeting, facts)
     if not any(feature.startswith("AUTH") and "TLS" in feature for feature in features) and not WANTS_TLS.search(reply):
         return _match(greeting, facts | {"starttls": "not offered", "login_clear": "offered"})
-    return _match(greeting, facts | (yield from _ask_for_tls()))
+    return _match(greeting, facts | _judge_clear(reply) | (yield from _ask_for_tls()))
 
 
 def _ask_for_tls() -> Any:
-    """Is a login refused before TLS, and does TLS work? Some servers end the connection with the refusal."""
-    refusal = yield Ask(b"USER \r\n", until=whole_reply)
-    clear = _judge_clear(refusal)
-    facts: dict[str, Any] = {"starttls": "required" if clear == "refused" else "offered", "login_clear": clear}
+    """Does TLS work? Some servers end the connection after they have refused a command."""
+    facts: dict[str, Any] = {}
     reply = yield Ask(b"AUTH TLS\r\n", until=whole_reply)
     if not reply and (yield Reconnect()):
         yield Read(until=whole_reply)
@@ -72,11 +70,11 @@ def _ask_for_tls() -> Any:
     return facts | ({"starttls_failed": True} if upgraded is None else {"starttls_tls": upgraded})
 
 
-def _judge_clear(reply: bytes) -> str:
-    """What the answer to `USER` without a name says about a login in clear text."""
-    if reply.startswith(b"331"):
-        return "offered"
-    return "refused" if reply[:1] in (b"4", b"5") and WANTS_TLS.search(reply) else "unknown"
+def _judge_clear(reply: bytes) -> dict[str, Any]:
+    """What an answer to FEAT, or to `USER` without a name, says about a login in clear text."""
+    if reply[:1] in (b"4", b"5") and WANTS_TLS.search(reply):
+        return {"starttls": "required", "login_clear": "refused"}
+    return {"starttls": "offered", "login_clear": "offered" if reply.startswith(b"331") else "unknown"}
 
 
 def _speaks_ftp(greeting: str, reply: bytes) -> bool:
@@ -109,12 +107,17 @@ def _match(greeting: str, facts: dict[str, Any], *, sure: bool = True) -> Match:
 
 
 def assess(match: Match) -> Dialogue:
-    """One anonymous session, as RFC 1635 §2.2 describes it, then out."""
+    """Where TLS is offered: is a login refused without it? Then one anonymous session (RFC 1635 §2.2), and out."""
+    facts = dict(match.facts)
     yield Read(until=whole_reply)
+    if facts.get("login_clear") == "unknown":
+        facts |= _judge_clear((yield Ask(b"USER \r\n", until=whole_reply)))
+        if not (yield Reconnect()):
+            return replace(match, facts=facts)
+        yield Read(until=whole_reply)
     reply = yield Ask(b"USER anonymous\r\n", until=whole_reply)
     if reply.startswith(b"331"):
         reply = yield Ask(b"PASS guest@\r\n", until=whole_reply)
-    facts = dict(match.facts)
     if reply:
         facts["anonymous"] = reply.startswith(b"230")
     yield Tell(b"QUIT\r\n")

@@ -1,13 +1,14 @@
 """MongoDB: `isMaster` in the old form that every server answers, then `buildInfo`, which needs no login either.
 
-Whether commands work without a login is shown by `listDatabases` with names only. Formats: MongoDB documentation, "Wire
-Protocol", and bsonspec.org.
+Neither says whether a login is needed. At level 4 `listDatabases` with names only shows it. Formats: MongoDB documentation,
+"Wire Protocol", and bsonspec.org.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+from dataclasses import replace
 from typing import Any
 
 from reconshield.identify.probe import Ask, Dialogue, Match, Probe, name_cpe, prefixed
@@ -29,13 +30,23 @@ def run() -> Dialogue:
         facts["replica_set"] = hello["setName"]
     if isinstance(hello.get("me"), str):
         facts["hostname"] = hello["me"].rsplit(":", 1)[0]
-    modern = isinstance(hello.get("maxWireVersion"), int) and hello["maxWireVersion"] >= 6
-    write = write_message if modern else write_query
-    build = read_reply((yield Ask(write(b"buildInfo"), until=whole_message)))
+    write = write_message if _is_modern(facts["protocol"]) else write_query
+    return _name(read_reply((yield Ask(write(b"buildInfo"), until=whole_message))), facts)
+
+
+def assess(match: Match) -> Dialogue:
+    """Is a question answered that needs a login?"""
+    write = write_message if _is_modern(match.facts["protocol"]) else write_query
     names = read_reply((yield Ask(write(b"listDatabases", b"\x08nameOnly\0\x01"), until=whole_message)))
     refused = names.get("code") == UNAUTHORISED
-    facts["auth"] = "none" if names.get("ok") == 1 else "required" if refused else "unknown"
-    return _name(build, facts)
+    auth = "none" if names.get("ok") == 1 else "required" if refused else "unknown"
+    return replace(match, facts=dict(match.facts) | {"auth": auth})
+
+
+def _is_modern(protocol: str) -> bool:
+    """OP_MSG is spoken from wire version 6 on (MongoDB 3.6)."""
+    number = protocol.removeprefix("wire ")
+    return number.isdigit() and int(number) >= 6
 
 
 def _name(build: dict[str, Any], facts: dict[str, Any]) -> Match:
@@ -111,4 +122,4 @@ def _read_value(kind: int, raw: bytes) -> Any:
     return int.from_bytes(raw, "little", signed=True) if kind in (0x10, 0x12) else None
 
 
-PROBE = Probe("mongodb", ports=(27017, 27018), run=run)
+PROBE = Probe("mongodb", ports=(27017, 27018), run=run, assess=assess)

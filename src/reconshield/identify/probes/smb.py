@@ -2,7 +2,8 @@
 
 Every message is led by a zero byte and its length in three. At level 3 only the negotiation is sent, which names no user. At
 level 4 a second negotiation offers nothing but SMB 1 ([MS-CIFS] §2.2.4.52), and one null session is set up: NTLM with an empty
-name, whose challenge also tells the server's names and version ([MS-NLMP] §2.2.1.2).
+name, whose challenge also tells the server's names and version ([MS-NLMP] §2.2.1.2). A session alone is granted by nearly every
+server; `anonymous` says that nobody in particular may also open IPC$, where questions are asked. None is asked.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from uuid import UUID
 from reconshield.identify.probe import Ask, Dialogue, Match, Probe, Reconnect, Tell, Where, name_cpe, prefixed
 
 DIALECTS = {0x0202: "2.0.2", 0x0210: "2.1", 0x0300: "3.0", 0x0302: "3.0.2", 0x0311: "3.1.1"}
-NEGOTIATE, SESSION_SETUP, LOGOFF = 0, 1, 2
+NEGOTIATE, SESSION_SETUP, LOGOFF, TREE_CONNECT = 0, 1, 2, 3
 MORE_PROCESSING = 0xC0000016
 SIGNING_ENABLED, SIGNING_REQUIRED = 1, 2
 SESSION_REQUEST, SESSION_ACCEPTED, SESSION_REFUSED = b"\x81", b"\x82", b"\x83"
@@ -73,7 +74,7 @@ def assess(match: Match) -> Dialogue:
 
 
 def _set_up_null_session(match: Match) -> Any:
-    """NTLM in SPNEGO: negotiate, hear the challenge, authenticate as nobody, leave."""
+    """NTLM in SPNEGO: negotiate, hear the challenge, authenticate as nobody, knock at IPC$, leave."""
     facts = dict(match.facts)
     answer = yield from _ask(_frame(write_session_setup(1, 0, _wrap_first(write_ntlm_negotiate()))))
     challenge = read_header(answer, SESSION_SETUP)
@@ -83,9 +84,12 @@ def _set_up_null_session(match: Match) -> Any:
     token = _wrap_next(write_ntlm_anonymous())
     final = read_header((yield from _ask(_frame(write_session_setup(2, challenge.session, token)))), SESSION_SETUP)
     if final is not None:
-        facts["anonymous"] = final.status == 0
-    if facts.get("anonymous"):
-        yield Tell(_frame(_header(LOGOFF, 3, challenge.session) + struct.pack("<HH", 4, 0)))
+        facts |= {"null_session": final.status == 0, "anonymous": False}
+    if facts.get("null_session"):
+        knock = write_tree_connect(3, challenge.session, (yield Where()).host)
+        opened = read_header((yield from _ask(_frame(knock))), TREE_CONNECT)
+        facts["anonymous"] = opened is not None and opened.status == 0
+        yield Tell(_frame(_header(LOGOFF, 4, challenge.session) + struct.pack("<HH", 4, 0)))
     return _name(replace(match, facts=facts))
 
 
@@ -175,6 +179,12 @@ def write_session_setup(number: int, session: int, token: bytes) -> bytes:
     return _header(SESSION_SETUP, number, session) + fixed + token
 
 
+def write_tree_connect(number: int, session: int, host: str) -> bytes:
+    """To the share for questions (§2.2.9): `\\\\host\\IPC$`."""
+    path = f"\\\\{host}\\IPC$".encode("utf-16-le", "replace")
+    return _header(TREE_CONNECT, number, session) + struct.pack("<HHHH", 9, 0, 64 + 8, len(path)) + path
+
+
 def write_ntlm_negotiate() -> bytes:
     return struct.pack("<8sII", b"NTLMSSP\0", 1, NTLM_FLAGS) + bytes(16) + bytes([10, 0, 0, 0, 0, 0, 0, 15])
 
@@ -226,7 +236,9 @@ def _name(match: Match) -> Match:
     """Samba puts its NetBIOS name where others have a random GUID, and build 0 into the challenge; Windows its real build."""
     version = match.facts.get("ntlm_version", "")
     if "guid_name" in match.facts or version == "6.1.0":
-        return replace(match, product="Samba smbd", cpe=(name_cpe("samba", "samba"),))
+        basis = "its GUID is a name" if "guid_name" in match.facts else "it calls itself NTLM 6.1, build 0"
+        facts = {**match.facts, "product_basis": basis}
+        return replace(match, product="Samba smbd", facts=facts, cpe=(name_cpe("samba", "samba"),))
     if version.count(".") == 2 and int(version.rsplit(".", 1)[1]) >= 2600:
         return replace(match, product="Microsoft Windows SMB", version=version)
     return match
