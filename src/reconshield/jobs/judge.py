@@ -88,7 +88,6 @@ def rate_endpoint(service: Service, place: EndpointEntry | None) -> Risk:
 def tls_points(service: Service, base: Risk) -> Iterable[Factor]:
     """The point for TLS before any login, where the base counts clear text and a dialogue showed that it does not happen."""
     in_clear = any(f.name == "transport" and f.points > 0 for f in base.factors)
-    required = service.facts.get("starttls") == "required"
-    withheld = service.tls is Tls.STARTTLS and service.facts.get("login_clear") in {"refused", "not offered"}
-    if in_clear and (service.tls is Tls.IMPLICIT or required or withheld):
+    # "not offered" alone proves nothing: a mail relay offers no login at all, with TLS or without.
+    if in_clear and (service.tls is Tls.IMPLICIT or service.facts.get("starttls") == "required"):
         yield context_point("tls-observed")

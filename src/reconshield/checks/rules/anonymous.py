@@ -52,9 +52,9 @@ RULES = (
     _Rule(
         "smb",
         "null-session",
-        "SMB grants a null session",
+        "SMB lets nobody in particular into IPC$",
         Severity.MEDIUM,
-        "a session without a user was set up, then ended",
+        "a session without a user was set up and let into IPC$, then ended",
         "Samba: `restrict anonymous = 2`; Windows: RestrictNullSessAccess = 1",
     ),
     _Rule(
