@@ -141,6 +141,11 @@ class Conversation:
 
     async def _ask(self, probe: str, step: Ask) -> bytes:
         silent_before = not self.heard and not self.answered
+        if self.heard and not self.dirty and self.line is not None and self.line.ended:
+            # It spoke and hung up before it was asked (Redis in protected mode): no question gets another answer.
+            self.dirty = True
+            self._record(probe, b"", self.heard, False)
+            return self.heard
         self.dirty = True
         data, cut = b"", False
         for _ in range(2 if self.place.transport == "udp" else 1):

@@ -47,7 +47,23 @@ Redis comes early because it hangs up on an HTTP request without a word."""
 PATIENT = ("redis", "dns", "oracle", "kafka", "cassandra", "mongodb", "distcc")
 """Services that may neither answer a text nor hang up: most read its start as the length of a message and wait for the rest."""
 
-COMMON_UDP = ("dns", "snmp", "ntp", "sip", "stun", "ike", "openvpn", "coap", "tftp", "memcached", "netbios", "mdns", "ssdp")
+COMMON_UDP = (
+    "dns",
+    "snmp",
+    "ntp",
+    "sip",
+    "stun",
+    "ike",
+    "openvpn",
+    "rpcbind",
+    "kerberos",
+    "coap",
+    "tftp",
+    "memcached",
+    "netbios-ns",
+    "mdns",
+    "ssdp",
+)
 
 TLS_PORTS = frozenset(
     {443, 448, 465, 563, 614, 636, 832, 853, 989, 990, 992, 993, 994, 995, 1443, 2083, 2087, 2096, 2376, 2484, 3269, 3424, 4443}
