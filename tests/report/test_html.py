@@ -239,7 +239,7 @@ def test_answers_of_endpoints_are_left_out_unless_asked_for() -> None:
     assert "Holds what endpoints answered: share it with care." in full.text
 
 
-ANSWERS = [
+ANSWERS: list[tuple[RunResult, str]] = [
     (RESULT, "1 finding of critical severity, 1 of medium on 1 host; 5 endpoints open of 1,000 measured."),
     (
         PARTIAL,
@@ -248,9 +248,16 @@ ANSWERS = [
     (EMPTY, "Nothing open on 1 address: 65,535 endpoints measured."),
     (
         replace(RESULT, findings=()),
-        "No findings above info; 5 endpoints open of 1,000 measured, the highest risk 100 critical.",
+        "No findings above info; 5 endpoints open of 1,000 measured; the highest risk is 100 critical.",
     ),
     (replace(EMPTY, summary=replace(EMPTY.summary, measured=0, closed=0)), "Nothing was measured, so nothing is known yet."),
+    (
+        replace(RESULT, own_loopback=frozenset(s.endpoint for s in RESULT.services[:2])),
+        (
+            "No findings above info on what other hosts can reach; "
+            "5 endpoints open of 1,000 measured, 2 of them reachable from this machine alone; the highest risk is 44 medium."
+        ),
+    ),
     (
         replace(RESULT, own_loopback=frozenset(s.endpoint for s in RESULT.services)),
         "No endpoint is open to other hosts; 5 endpoints open of 1,000 measured, 5 of them reachable from this machine alone.",
@@ -268,6 +275,7 @@ def test_unfinished_and_empty_runs_say_so() -> None:
     assert "Partial: stopped before its end, can be resumed." in page(PARTIAL).text
     assert "reconshield scan --resume 20261123-094612-k3fd" in page(PARTIAL).text
     assert "not measured 600 60 % planned, not reached" in page(PARTIAL).text
+    assert "No findings on 5 rated endpoints." in page(replace(RESULT, findings=())).text
     assert "No endpoint answered as open. This holds for what was measured, from lab-1" in page(EMPTY).text
 
 
@@ -288,7 +296,9 @@ def test_a_huge_run_is_folded() -> None:
     assert len(rows) == DETAILED + 2
     assert f"3,000 open endpoints, the worst first; the first {LISTED} here, the others below" in shown.text
     assert "1,000 more endpoints, risk 100 to" in shown.text
-    assert "Findings of 1,700 more endpoints, by kind" in shown.text
+    assert "The worst 100 of 1,800 endpoints that have a finding or are rated medium or worse" in shown.text
+    assert "Findings of 1,100 more endpoints, by kind" in shown.text
+    assert "Redis answers without a password redis-no-auth where" in shown.text
     assert sum(1 for a in shown.named("span") if a.get("class", "").startswith("badge")) == 1 + 3000 + DETAILED
 
 

@@ -120,7 +120,8 @@ def answer_text(result: RunResult, exposures: list[Exposure]) -> str:
     if not exposures:
         return f"No endpoint is open to other hosts; {opened}{left}."
     worst = exposures[0].rated.risk
-    return f"No findings above info; {opened}, the highest risk {worst.score} {worst.rating}{left}."
+    where = " on what other hosts can reach" if only else ""
+    return f"No findings above info{where}; {opened}; the highest risk is {worst.score} {worst.rating}{left}."
 
 
 def _severities(findings: Iterable[Finding]) -> str:

@@ -225,7 +225,8 @@ def _run_stats(head: RunHead, seconds: float, state: str, *, up: int) -> Element
     if done == "error":
         attributes["errormsg"] = f"the run is {state}"
     SubElement(stats, "finished", attributes)
-    SubElement(stats, "hosts", {"up": str(up), "down": str(max(head.addresses - up, 0)), "total": str(head.addresses)})
+    # Of addresses without a listed port it is not known whether they are down, so none is said to be.
+    SubElement(stats, "hosts", {"up": str(up), "down": "0", "total": str(head.addresses)})
     return stats
 
 

@@ -54,7 +54,7 @@ def page_values(result: RunResult, *, with_evidence: bool) -> dict[str, Any]:
     """What the templates print."""
     exposures = find_exposures(result)
     worth = [e for e in exposures if e.findings or e.rated.risk.rating != "low"]
-    detailed, further = worth[:DETAILED], worth[DETAILED:]
+    detailed, further = worth[:DETAILED], [e for e in worth[DETAILED:] if e.findings]
     css = style_sheet()
     findings = [f for e in exposures for f in e.findings]
     return {
@@ -68,6 +68,7 @@ def page_values(result: RunResult, *, with_evidence: bool) -> dict[str, Any]:
         "detailed": detailed,
         "further": group_findings(further),
         "further_count": len(further),
+        "worth_count": len(worth),
         "lowering": has_lowering(e.rated.risk for e in detailed),
         "ratings": (ratings := rating_rows(exposures)),
         "rating_numbers": {rating: row["endpoints"] for rating, row in ratings.items()},
