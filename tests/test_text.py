@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,3 +72,11 @@ def test_bytes_text_is_printable_ascii_and_tells_bytes_apart(data: bytes) -> Non
 
 def test_width_counts_columns() -> None:
     assert (text.width_of("abc"), text.width_of("漢字"), text.width_of("e\u0301")) == (3, 4, 1)
+
+
+def test_json_shows_nothing_that_hides_turns_or_moves() -> None:
+    every = list(map(chr, range(0x110000)))
+    written = text.json_text({"a": every})
+    assert json.loads(written) == {"a": every}
+    assert not [c for c in written if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
+    assert "ü €" in text.json_text("ü €")

@@ -6,8 +6,11 @@ banner can move a cursor, colour a screen or hide a line.
 
 from __future__ import annotations
 
+import json
+import re
 import unicodedata
 from datetime import UTC, datetime
+from typing import Any
 
 SHOWN = 60
 """At most so many characters of a text from the network are shown on one line."""
@@ -39,6 +42,20 @@ def bytes_text(data: bytes) -> str:
 
 _BYTE = [chr(b) if 0x20 <= b < 0x7F else f"\\x{b:02x}" for b in range(256)]
 _BYTE[0x5C], _BYTE[0x0D], _BYTE[0x0A], _BYTE[0x09] = "\\\\", "\\r", "\\n", "\\t"
+
+
+_UNSEEN = re.compile(
+    "[\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001-\U000e007f]"
+)
+"""Control characters that JSON lets stand, format characters (Unicode category Cf), line separators, lone surrogates."""
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """JSON in readable UTF-8, everything escaped that a terminal obeys or that hides or turns text. Its value is the same."""
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(value, ensure_ascii=False, separators=separators, indent=indent)
+    return _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def width_of(text: str) -> int:

@@ -108,7 +108,7 @@ def await_end(where: Namespace) -> None:
 
 
 def listening(where: Namespace) -> set[str]:
-    """Listening TCP endpoints of a namespace, as `10.93.0.2:80` or `[fd93::2]:80`; any address is `0.0.0.0:80` and `[::]:80`."""
+    """Listening TCP endpoints of a namespace, as `10.93.0.2:80` or `[fd93::2]:80`; any address is `0.0.0.0:80`, `[::]:80`."""
     return {line.split()[3] for line in where.run("ss", "-Htln").splitlines()}
 
 

@@ -6,13 +6,12 @@ Addresses are text, times ISO 8601 UTC, numbers plain, names carry their unit. R
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NotRequired, TypedDict
 
 from reconshield.model import Endpoint, Finding, Observation, Risk, StateName, Turn
 from reconshield.report.result import HeldBack, RatedService, RunHead, RunResult, RunState, Summary
-from reconshield.text import bytes_text, iso_time
+from reconshield.text import bytes_text, iso_time, json_text
 
 KEPT = 4096
 """At most so many bytes of one answer go into a line."""
@@ -167,7 +166,7 @@ LINES: tuple[type, ...] = (RunLine, ObservationLine, ServiceLine, FindingLine, H
 
 def dump_line(line: Line) -> str:
     """One line of JSON Lines, without its line feed."""
-    return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+    return json_text(line)
 
 
 def run_line(head: RunHead) -> RunLine:
@@ -300,7 +299,7 @@ def result_document(result: RunResult) -> str:
             groups[group].append(line)
         else:
             groups[line["type"]] = line
-    return json.dumps(groups, ensure_ascii=False, indent=1)
+    return json_text(groups, indent=1)
 
 
 def risk_part(risk: Risk) -> RiskPart:
