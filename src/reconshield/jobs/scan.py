@@ -262,7 +262,10 @@ def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop:
     yield Started(head_of(run, prepared.plan))
     last = Progress(0, 0, 0.0, 0, None, None)
     slowed: dict[str, None] = {}
+    ready: threading.Thread | None = None
     for event in measure_blocks(store, prepared, run.id, stop):
+        if ready is None and isinstance(event, Measured) and (event.batch["state"] == State.OPEN).any():
+            ready = get_ready(prepared.targets.level)
         if isinstance(event, Progress):
             last = event
             slowed |= {event.slowed: None} if event.slowed else {}
@@ -273,6 +276,23 @@ def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop:
     summary = summarise(store, run, prepared.blocks, clock() - begin, last.retransmitted, last.loss, tuple(slowed))
     finish_run(store, run.id, summary.state, asdict(summary), clock())
     yield Finished(summary)
+
+
+def get_ready(level: int) -> threading.Thread:
+    """Load what identifies and judges while the engine waits for answers; used later from here on, so nothing is waited for."""
+
+    def load() -> None:
+        import reconshield.jobs.judge
+        from reconshield.knowledge.index import load_index
+
+        load_index()
+        if level >= IDENTIFY_LEVEL:
+            import reconshield.identify.drive
+            import reconshield.identify.probes  # noqa: F401
+
+    thread = threading.Thread(target=load, name="get ready", daemon=True)
+    thread.start()
+    return thread
 
 
 def kept_options(prepared: Prepared) -> Mapping[str, Any]:

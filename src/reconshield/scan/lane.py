@@ -95,6 +95,7 @@ class Lane:
         self._silent: list[deque[Attempt]] = []
         self._selector = selectors.DefaultSelector()
         self._starved_at: float | None = None
+        self._spare: dict[int, socket.SocketType] = {}
         self._wall = time.time() - time.perf_counter()
 
     def run(self) -> None:
@@ -146,12 +147,11 @@ class Lane:
         family = work.families[index]
         sock: socket.SocketType | None = None
         try:
-            sock = sockets.make_socket(family)
+            sock = self._spare.pop(family, None) or sockets.make_socket(family)
             started = time.perf_counter()
             error = sock.connect_ex(work.goals[index])
             if error in sockets.UNDER_WAY:
-                # Where the answer came at once it is known here; 0 may still mean both "connected" and "not yet".
-                error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                error = sockets.ask_again(sock, work.goals[index])
                 if not error:
                     return self._await(Attempt(sock, item, started))
         except OSError as failure:
@@ -164,9 +164,16 @@ class Lane:
             verdict: answers.Verdict | None = sockets.judge_missing_socket(error)
         else:
             verdict = answers.judge(sock, error)
-            sock.close()
+            self._put_away(sock, family, verdict)
         self._settle(item, verdict, started, time.perf_counter())
         return True
+
+    def _put_away(self, sock: socket.SocketType, family: int, verdict: answers.Verdict | None) -> None:
+        """Keep a refused socket for the next attempt where the system lets one connect again, else close it."""
+        if sockets.REUSABLE and verdict is answers.REFUSED and family not in self._spare:
+            self._spare[family] = sock
+        else:
+            sock.close()
 
     def _await(self, attempt: Attempt) -> bool:
         """Leave an attempt to the selector and the clock."""
@@ -312,4 +319,6 @@ class Lane:
             for attempt in row:
                 if not attempt.ended:
                     self._end(attempt)
+        for sock in self._spare.values():
+            sock.close()
         self._selector.close()

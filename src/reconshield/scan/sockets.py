@@ -15,6 +15,8 @@ from reconshield.scan import answers
 
 NONBLOCK = int(getattr(socket, "SOCK_NONBLOCK", 0))
 STREAM = int(socket.SOCK_STREAM) | NONBLOCK
+REUSABLE = sys.platform == "linux"
+STILL_UNDER_WAY = {0, errno.EALREADY, errno.EINPROGRESS, errno.EISCONN}
 UNDER_WAY = {0, errno.EINPROGRESS, errno.EWOULDBLOCK}
 SHORTAGES = {
     errno.EMFILE: "this process may open no more files (ulimit -n)",
@@ -37,6 +39,18 @@ def make_socket(family: int) -> socket.SocketType:
         level, option = answers.RECVERR[family]
         sock.setsockopt(level, option, 1)
     return sock
+
+
+def ask_again(sock: socket.SocketType, goal: tuple[str, int]) -> int:
+    """How an attempt stands just after it began: its error, or 0 for both "connected" and "not yet".
+
+    Where the answer came at once it is known already. Linux gives the error to a second `connect` and then takes the socket for
+    unconnected, so it can be used again; that saves making and closing one for each closed port, a third of the kernel's work.
+    """
+    if not REUSABLE:
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    error = sock.connect_ex(goal)
+    return 0 if error in STILL_UNDER_WAY else error
 
 
 def judge_missing_socket(error: int) -> answers.Verdict:
