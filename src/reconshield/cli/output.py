@@ -22,6 +22,7 @@ from reconshield.errors import UserError
 if TYPE_CHECKING:
     from reconshield.jobs.scan import Event
     from reconshield.report.result import RunResult
+    from reconshield.store.db import Store
 
 FORMATS = ("table", "jsonl", "json", "csv", "html", "markdown", "nmap-xml")
 
@@ -42,6 +43,7 @@ class Output:
     format: str
     all_states: bool
     to_file: bool = False
+    with_evidence: bool = False
     run: str = ""
 
     def take(self, event: Event, names: Mapping[str, str]) -> None:
@@ -59,10 +61,23 @@ class Output:
             self.stream.write(dump_line(line) + "\n")
         self.stream.flush()
 
-    def finish(self, result: RunResult) -> None:
-        """Write the rest of the result."""
-        if self.format != "jsonl":
-            write_result(self.call, result, self.stream, self.format, all_states=self.all_states, to_file=self.to_file)
+    def finish(self, store: Store, result: RunResult) -> None:
+        """Write the rest of the result; pages that are read elsewhere get the background of what they say."""
+        if self.format == "jsonl":
+            return
+        if self.format in {"html", "markdown"}:
+            from reconshield.jobs.background import add_background
+
+            result = add_background(store, result)
+        write_result(
+            self.call,
+            result,
+            self.stream,
+            self.format,
+            all_states=self.all_states,
+            to_file=self.to_file,
+            with_evidence=self.with_evidence,
+        )
 
 
 def write_result(
@@ -112,13 +127,15 @@ def write_table(call: Invocation, result: RunResult, stream: TextIO, *, all_stat
 
 
 @contextmanager
-def open_output(call: Invocation, path: Path | None, format_: str, *, all_states: bool) -> Iterator[Output]:
+def open_output(
+    call: Invocation, path: Path | None, format_: str, *, all_states: bool = False, with_evidence: bool = False
+) -> Iterator[Output]:
     """Standard output, or a file that appears when it is whole."""
     if path is None:
-        yield Output(call, sys.stdout, format_, all_states)
+        yield Output(call, sys.stdout, format_, all_states, with_evidence=with_evidence)
         return
     with whole_file(path) as stream:
-        yield Output(call, stream, format_, all_states, to_file=True)
+        yield Output(call, stream, format_, all_states, to_file=True, with_evidence=with_evidence)
     call.tell(f"report   {path}")
 
 

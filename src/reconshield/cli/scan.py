@@ -54,6 +54,7 @@ def scan(
     json_: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the result to a file.")] = None,
     all_states: Annotated[bool, typer.Option("--all-states", help="List closed and filtered endpoints too.")] = False,
+    with_evidence: Annotated[bool, typer.Option("--with-evidence", help="Print in pages what endpoints answered.")] = False,
     fail_on: Annotated[str | None, typer.Option(metavar="SEVERITY", help="Exit 1 for findings this bad or worse.")] = None,
 ) -> None:
     """Measure what hosts expose, identify what answers, and judge it."""
@@ -87,7 +88,7 @@ def scan(
         if dry_run:
             show_plan(call, prepared, as_json=json_ or chosen in {"json", "jsonl"})
             return
-        with open_output(call, output, chosen, all_states=all_states) as sink:
+        with open_output(call, output, chosen, all_states=all_states, with_evidence=with_evidence) as sink:
             result = follow(call, store, prepared, sink)
     raise typer.Exit(exit_code(result, threshold))
 
@@ -149,7 +150,7 @@ def follow(call: Invocation, store: Store, prepared: Prepared, sink: Output) -> 
             sink.take(event, prepared.targets.names)
     line.clear()
     result = results.load_result(store, sink.run, all_states=sink.all_states)
-    sink.finish(result)
+    sink.finish(store, result)
     if stop.is_set():
         measured, probes = count(result.summary.measured), count(result.summary.probes)
         call.tell(f"stopped after {result.summary.seconds:.1f} s. {measured} of {probes} endpoints are measured and saved.")
