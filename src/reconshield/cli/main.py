@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from reconshield import __version__
-from reconshield.cli import grant, port, scan
+from reconshield.cli import evidence, grant, imports, port, runs, scan
 from reconshield.cli.console import Invocation, print_error, wants_ascii, wants_colour
 from reconshield.errors import UserError
 from reconshield.settings import load_settings
@@ -35,6 +35,13 @@ app.command("port")(port.port)
 app.command("ports")(port.ports)
 app.add_typer(grant.app, name="grant")
 app.command("scan")(scan.scan)
+app.add_typer(runs.app, name="runs")
+app.command("report")(runs.report)
+app.command("diff")(runs.diff)
+app.command("history")(runs.history)
+app.command("evidence")(evidence.evidence)
+app.command("rejudge")(evidence.rejudge)
+app.command("import")(imports.import_)
 
 
 def _print_version(wanted: bool) -> None:

@@ -25,7 +25,7 @@ class PlanPart(TypedDict):
 
 
 class RunLine(TypedDict):
-    """The head of a run."""
+    """The head of a run. How it ended and what it found stand only where runs are listed."""
 
     v: Literal[1]
     type: Literal["run"]
@@ -38,6 +38,10 @@ class RunLine(TypedDict):
     grant: str | None
     started: str
     plan: PlanPart
+    state: NotRequired[RunState]
+    finished: NotRequired[str | None]
+    open: NotRequired[int]
+    findings: NotRequired[int]
 
 
 class PlacePart(TypedDict):
@@ -160,8 +164,79 @@ class SummaryLine(TypedDict):
     seconds: float
 
 
-Line = RunLine | ObservationLine | ServiceLine | FindingLine | HeldBackLine | SummaryLine
-LINES: tuple[type, ...] = (RunLine, ObservationLine, ServiceLine, FindingLine, HeldBackLine, SummaryLine)
+class RunsPart(TypedDict):
+    """The two runs that are compared."""
+
+    before: str
+    after: str
+
+
+class SpokenPart(TypedDict):
+    """What spoke on an endpoint, in short."""
+
+    service: str
+    product: str | None
+    version: str | None
+    tls: Literal["none", "implicit", "starttls"]
+    confidence: Literal["guess", "probable", "confirmed"]
+
+
+class ChangeLine(PlacePart):
+    """One endpoint that is not as it was. The change lies between `last_seen` and `first_seen`."""
+
+    v: Literal[1]
+    type: Literal["change"]
+    runs: RunsPart
+    vantage: str
+    change: Literal["opened", "closed", "changed", "newly-measured", "coverage-lost"]
+    before: str
+    after: str
+    last_seen: str | None
+    first_seen: str | None
+    fields: list[str]
+    service_before: SpokenPart | None
+    service_after: SpokenPart | None
+    risk: RiskPart | None
+
+
+class RejudgedLine(PlacePart):
+    """One endpoint that is judged differently today on the same facts. Findings are named by their check."""
+
+    v: Literal[1]
+    type: Literal["rejudged"]
+    run: str
+    appeared: list[str]
+    vanished: list[str]
+    score_before: int | None
+    score_after: int
+    fields: list[str]
+
+
+class InputLine(TypedDict):
+    """A file that was read: how many records it has, and how many of them could not be used."""
+
+    v: Literal[1]
+    type: Literal["input"]
+    file: str
+    format: str
+    records: int
+    bad: int
+
+
+Line = (
+    RunLine | ObservationLine | ServiceLine | FindingLine | HeldBackLine | SummaryLine | ChangeLine | RejudgedLine | InputLine
+)
+LINES: tuple[type, ...] = (
+    RunLine,
+    ObservationLine,
+    ServiceLine,
+    FindingLine,
+    HeldBackLine,
+    SummaryLine,
+    ChangeLine,
+    RejudgedLine,
+    InputLine,
+)
 
 
 def dump_line(line: Line) -> str:
@@ -192,7 +267,7 @@ def observation_line(run: str, observation: Observation) -> ObservationLine:
         "v": 1,
         "type": "observation",
         "run": run,
-        **_place(observation.endpoint, observation.name),
+        **place_part(observation.endpoint, observation.name),
         "state": observation.state.label,
         "reason": observation.reason.label,
         "ttl": observation.ttl,
@@ -208,7 +283,7 @@ def service_line(run: str, rated: RatedService) -> ServiceLine:
         "v": 1,
         "type": "service",
         "run": run,
-        **_place(service.endpoint, service.name),
+        **place_part(service.endpoint, service.name),
         "service": service.service,
         "product": service.product,
         "version": service.version,
@@ -233,7 +308,7 @@ def finding_line(run: str, finding: Finding) -> FindingLine:
         "run": run,
         "check": finding.check,
         "id": finding.id,
-        **_place(finding.endpoint, finding.name),
+        **place_part(finding.endpoint, finding.name),
         "severity": finding.severity.value,
         "confidence": finding.confidence.value,
         "risk": risk_part(finding.risk) if finding.risk else None,
@@ -251,7 +326,7 @@ def held_back_line(run: str, held: HeldBack) -> HeldBackLine:
         "v": 1,
         "type": "held-back",
         "run": run,
-        **_place(held.endpoint),
+        **place_part(held.endpoint),
         "kind": held.kind,
         "because": held.because,
         "source": held.source,
@@ -322,7 +397,8 @@ def turn_part(turn: Turn) -> TurnPart:
     }
 
 
-def _place(endpoint: Endpoint, name: str | None = None) -> PlacePart:
+def place_part(endpoint: Endpoint, name: str | None = None) -> PlacePart:
+    """The fields of a line that say which endpoint it is about."""
     place: PlacePart = {"ip": endpoint.ip, "port": endpoint.port, "transport": "udp" if endpoint.transport == "udp" else "tcp"}
     if name:
         place["name"] = name

@@ -24,7 +24,7 @@ WIDE = 100
 SYMBOLS = {"critical": "✗", "high": "✗", "medium": "!", "low": "-", "info": "-"}
 RATED = ("critical", "high", "medium", "low")
 
-__all__ = ["next_steps", "plain", "risk_sum", "run_table", "summary_text"]
+__all__ = ["counts_text", "next_steps", "plain", "risk_sum", "run_table", "summary_text"]
 
 
 def run_table(result: RunResult, width: int, *, all_states: bool = False) -> Iterator[Row]:
@@ -78,12 +78,17 @@ def summary_text(result: RunResult) -> str:
     what = "endpoints" if result.head.addresses > 1 else "ports" if "U:" in result.head.ports else "TCP ports"
     if s.open == 0 and s.measured == s.probes and s.measured == s.closed:
         return f"Nothing listens here: {count(s.closed)} of {count(s.probes)} {what} closed, measured in {duration(s.seconds)}."
-    counts = [f"{count(s.open)} open", f"{count(s.closed)} closed", f"{count(s.filtered)} filtered"]
-    counts += [f"{count(n)} {word}" for n, word in ((s.open_filtered, "open|filtered"), (s.unreachable, "unreachable")) if n]
-    text = f"{count(s.measured)} of {count(s.probes)} {what} measured in {duration(s.seconds)}: {', '.join(counts)}; {_loss(s)}"
+    text = f"{count(s.measured)} of {count(s.probes)} {what} measured in {duration(s.seconds)}: {counts_text(s)}; {_loss(s)}"
     if s.state == "partial":
         text += f"; {count(s.probes - s.measured)} not measured"
     return text + "".join(f"; {slowed}" for slowed in s.slowed)
+
+
+def counts_text(summary: Summary) -> str:
+    """`5 open, 995 closed, 0 filtered`; the rarer states only where there are any."""
+    counts = [f"{count(summary.open)} open", f"{count(summary.closed)} closed", f"{count(summary.filtered)} filtered"]
+    rarer = ((summary.open_filtered, "open|filtered"), (summary.unreachable, "unreachable"))
+    return ", ".join(counts + [f"{count(number)} {word}" for number, word in rarer if number])
 
 
 def _loss(summary: Summary) -> str:

@@ -93,6 +93,14 @@ def damaged(where: str) -> StoreError:
     return StoreError("a stored block is damaged", where=where, hint="restore a backup (docs/store.md), or scan again")
 
 
+def count_open(store: Store) -> dict[str, int]:
+    """How many open endpoints each run of the workspace has; runs without any are left out."""
+    mine = OBSERVATIONS.c.workspace == store.workspace
+    query = select(OBSERVATIONS.c.run, func.count().label("number")).where(mine).group_by(OBSERVATIONS.c.run)
+    with store.read() as connection:
+        return {row.run: row.number for row in connection.execute(query)}
+
+
 def open_endpoints(store: Store, run_id: str) -> list[Observation]:
     """The open endpoints of a run, by address, port and transport."""
     mine = (OBSERVATIONS.c.workspace == store.workspace, OBSERVATIONS.c.run == run_id)

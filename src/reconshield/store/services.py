@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Table, and_, delete, insert, select
+from sqlalchemy import Table, and_, delete, func, insert, select
 
 from reconshield.model import (
     Confidence,
@@ -43,6 +43,25 @@ def save_service(store: Store, run_id: str, service: Service, findings: Sequence
         connection.execute(insert(SERVICES).values(key | row_of_service(service)))
         if findings:
             connection.execute(insert(FINDINGS), [key | row_of_finding(finding) for finding in findings])
+
+
+def add_services(store: Store, run_id: str, new: Sequence[Service]) -> None:
+    """Keep many services at once, none of whose endpoints has one in this run yet."""
+    if not new:
+        return
+    with store.begin() as connection:
+        connection.execute(insert(SERVICES), [key_of(store, run_id, s.endpoint) | row_of_service(s) for s in new])
+
+
+def count_findings(store: Store) -> dict[str, int]:
+    """How many findings each run of the workspace has; runs without any are left out."""
+    query = (
+        select(FINDINGS.c.run, func.count().label("number"))
+        .where(FINDINGS.c.workspace == store.workspace)
+        .group_by(FINDINGS.c.run)
+    )
+    with store.read() as connection:
+        return {row.run: row.number for row in connection.execute(query)}
 
 
 def services(store: Store, run_id: str, endpoint: Endpoint | None = None) -> list[Service]:
