@@ -60,6 +60,30 @@ class Check:
     references: tuple[str, ...] = ()
 
 
+def fact_check(
+    check_id: str,
+    title: str,
+    severity: Severity,
+    *,
+    service: str,
+    fact: tuple[str, object],
+    seen: str,
+    remedy: str,
+    refuted: str,
+    attack: tuple[str, ...] = (),
+    references: tuple[str, ...] = (),
+) -> Check:
+    """A check of one service that one fact decides: it holds when the fact was learned and has just this value."""
+    key, value = fact
+
+    def judge(found: Service, context: Context) -> Judgement | None:
+        del context
+        learned = found.facts.get(key)
+        return Judgement(seen, {key: learned}) if type(learned) is type(value) and learned == value else None
+
+    return Check(check_id, title, severity, lambda found: found.service == service, judge, remedy, refuted, attack, references)
+
+
 def finding_id(vantage: str, endpoint: Endpoint, check: str) -> str:
     """The first 16 hex digits of SHA-256 over vantage, address, port, transport and check, joined by a line feed."""
     key = "\n".join((vantage, endpoint.ip, str(endpoint.port), endpoint.transport, check))
