@@ -2,7 +2,7 @@
 
 `iana.tsv.gz` has one row for each (port or range, name, title), its transports merged into letters (`tu` = TCP and UDP, `*`
 = the registry names no transport). A look-up decompresses it, notes where each row begins, and parses only the rows of its
-port. `python -m reconshield.knowledge.registry build FILE` makes a new table from IANA's CSV.
+port. `python -m reconshield.knowledge.registry_build FILE` makes a new table from IANA's CSV.
 
 Registered is not the same as used: 110/udp is registered for POP3, and nothing speaks POP3 over UDP. What is used is the
 catalogue's business.
@@ -13,12 +13,14 @@ Source: IANA Service Name and Transport Protocol Port Number Registry. Rights in
 
 from __future__ import annotations
 
-import gzip
 import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
+
+from reconshield.knowledge import tables
+from reconshield.knowledge.tables import header
 
 TABLE = "iana.tsv.gz"
 LETTERS = {"t": "tcp", "u": "udp", "s": "sctp", "d": "dccp"}
@@ -61,26 +63,28 @@ def range_class(port: int) -> RangeClass:
     return next(row for row in RANGES if row.low <= port <= row.high)
 
 
-@cache
 def table_text() -> str:
-    """The whole table as text, header lines included."""
-    return gzip.decompress(Path(__file__).with_name(TABLE).read_bytes()).decode("utf-8")
+    """The whole table in use as text, header lines included."""
+    return _read_text(tables.in_use().ports)
 
 
-@cache
-def _rows_by_port() -> tuple[tuple[int, ...], tuple[int, ...], tuple[Assignment, ...]]:
+_read_text = lru_cache(maxsize=4)(tables.read_text)
+
+
+@lru_cache(maxsize=4)
+def _rows_by_port(table: Path) -> tuple[tuple[int, ...], tuple[int, ...], tuple[Assignment, ...]]:
     """The first port of every row and where the row begins in the text, both in order; and the rows of ranges."""
+    text = _read_text(table)
     ports, offsets, ranges = [], [], []
-    for match in _ROW_START.finditer(table_text()):
+    for match in _ROW_START.finditer(text):
         ports.append(int(match[1]))
         offsets.append(match.start())
         if match[2]:
-            ranges.append(_row_at(match.start()))
+            ranges.append(_row_at(text, match.start()))
     return tuple(ports), tuple(offsets), tuple(ranges)
 
 
-def _row_at(offset: int) -> Assignment:
-    text = table_text()
+def _row_at(text: str, offset: int) -> Assignment:
     return _read_row(text[offset : text.index("\n", offset)])
 
 
@@ -89,17 +93,16 @@ def registry_date() -> str:
     return header(table_text())["date"]
 
 
-def header(text: str) -> dict[str, str]:
-    """The `# key: value` lines at the top of a table."""
-    lines = (line[2:].split(": ", 1) for line in text.split("\n", 8)[:8] if line.startswith("# "))
-    return {pair[0]: pair[1] for pair in lines if len(pair) == 2}
+def assignments(port: int) -> tuple[Assignment, ...]:
+    """Every name registered for a port number, on any transport, in order of name."""
+    return _assignments(tables.in_use().ports, port)
 
 
 @lru_cache(maxsize=1024)
-def assignments(port: int) -> tuple[Assignment, ...]:
-    """Every name registered for a port number, on any transport, in order of name."""
-    ports, offsets, ranges = _rows_by_port()
-    own = (_row_at(offset) for offset in offsets[bisect_left(ports, port) : bisect_right(ports, port)])
+def _assignments(table: Path, port: int) -> tuple[Assignment, ...]:
+    ports, offsets, ranges = _rows_by_port(table)
+    text = _read_text(table)
+    own = (_row_at(text, offset) for offset in offsets[bisect_left(ports, port) : bisect_right(ports, port)])
     found = [row for row in own if row.low == row.high]
     found.extend(row for row in ranges if row.low <= port <= row.high)
     return tuple(sorted(found, key=lambda row: (row.name, row.low)))
@@ -110,10 +113,14 @@ def registered_names(port: int, transport: str) -> tuple[str, ...]:
     return tuple(sorted({row.name.lower() for row in assignments(port) if row.covers(transport)}))
 
 
-@cache
 def registered_ports() -> tuple[int, ...]:
     """The first port of every row, sorted, each once."""
-    return tuple(dict.fromkeys(_rows_by_port()[0]))
+    return _registered_ports(tables.in_use().ports)
+
+
+@lru_cache(maxsize=4)
+def _registered_ports(table: Path) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(_rows_by_port(table)[0]))
 
 
 def port_of_name(name: str) -> tuple[Assignment, ...]:
@@ -133,9 +140,3 @@ def _read_row(line: str) -> Assignment:
     low, _, high = ports.partition("-")
     transports = () if letters == "*" else tuple(LETTERS[letter] for letter in letters)
     return Assignment(int(low), int(high or low), transports, name, title)
-
-
-if __name__ == "__main__":
-    from reconshield.knowledge.registry_build import main
-
-    main()

@@ -1,6 +1,6 @@
 """The maintainer's side of the registry: IANA's CSV in, the compact table out, guarded and with a readable difference.
 
-    python -m reconshield.knowledge.registry build service-names-port-numbers.csv[.gz] [--force]
+    python -m reconshield.knowledge.registry_build service-names-port-numbers.csv[.gz] [--force]
 
 A broken or shrunken download must not replace a good table: columns are found by name, the number of records and some names
 that everybody knows are checked, and a table that loses too much is refused. The result is the same bytes for the same input.
@@ -17,7 +17,8 @@ import sys
 from pathlib import Path
 
 from reconshield.errors import UserError
-from reconshield.knowledge.registry import LETTERS, TABLE, header
+from reconshield.knowledge.registry import LETTERS, TABLE
+from reconshield.knowledge.tables import header
 
 COLUMNS = ("Service Name", "Port Number", "Transport Protocol", "Description", "Registration Date", "Modification Date")
 SENTINELS = {"22": "ssh", "25": "smtp", "53": "domain", "110": "pop3", "443": "https", "3389": "ms-wbt-server"}
@@ -135,13 +136,13 @@ def read_csv(path: Path) -> str:
 
 
 def main() -> None:
-    """`build FILE [--force]`: check, print the difference, write."""
+    """`FILE [--force]`: check, print the difference, write."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--force"]
-    if len(arguments) != 2 or arguments[0] != "build":
-        sys.exit("usage: python -m reconshield.knowledge.registry build FILE [--force]")
+    if len(arguments) != 1:
+        sys.exit("usage: python -m reconshield.knowledge.registry_build FILE [--force]")
     target = Path(__file__).with_name(TABLE)
     try:
-        after = build_registry(read_csv(Path(arguments[1])))
+        after = build_registry(read_csv(Path(arguments[0])))
         before = gzip.decompress(target.read_bytes()).decode("utf-8") if target.exists() else ""
         if before and "--force" not in sys.argv:
             refuse_shrinkage(before, after)
