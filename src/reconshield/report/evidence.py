@@ -17,7 +17,11 @@ from reconshield.report.rows import Row, Span, wrap
 from reconshield.text import bytes_text, count, local_time, printable, size, width_of
 
 SHOWN_TURNS = 24
-TIME, MARK = 11, 15
+NO_TURN = Turn("", b"", b"")
+MARK = 17
+"""Columns for what a line shows, at the end of it."""
+LOGIN_WORDS = ("USER", "LOGIN", "AUTH", "STLS", "STARTTLS", "PASS")
+"""Of a long answer, lines with these are shown before others that a finding quotes."""
 NOT_SENT: dict[str, tuple[str, ...]] = {
     "ftp": ("USER", "PASS"),
     "imap": ("LOGIN", "AUTHENTICATE"),
@@ -166,21 +170,25 @@ def dialogue_rows(seen: EndpointEvidence, finding: Finding | None, width: int) -
     turns = seen.service.service.evidence if seen.service else ()
     shown = turns[:SHOWN_TURNS]
     sent_width = min(max([7, *(width_of(sent_text(turn)) for turn in shown)]) + 2, max(width // 4, 10))
-    room = max(width - TIME - sent_width - 4 - MARK, 12)
+    time_width = max(len(time_text(turn.ms)) for turn in (*shown, NO_TURN)) + 2
+    room = max(width - time_width - sent_width - 4 - MARK, 12)
     entries = [first_entry(seen), *turn_entries(seen, shown, finding, room)]
     for entry in entries:
         sent = f"→ {fit(entry.sent, sent_width)}" if entry.sent else " " * (sent_width + 2)
-        received = f"← {entry.received}" if entry.received else "← silence"
-        line = f"{f'  +{entry.ms:.1f} ms':<{TIME}}{sent}{received}"
-        gap = width - width_of(line) - MARK
+        line = f"{time_text(entry.ms):<{time_width}}{sent}{f'← {entry.received}' if entry.received else ''}"
+        gap = width - width_of(line) - MARK + 2
         if entry.mark and gap < 0:
             yield [Span(line)]
-            yield [Span(" " * max(width - MARK, 0)), Span(entry.mark, "bold" if entry.mark == "decides" else "dim")]
+            yield [Span(" " * max(width - MARK + 2, 0)), Span(entry.mark, "bold" if entry.mark == "decides" else "dim")]
         else:
             pad = " " * gap if entry.mark else ""
             yield [Span(line + pad), Span(entry.mark, "bold" if entry.mark == "decides" else "dim")]
     if len(turns) > len(shown):
         yield [Span(f"  {count(len(turns) - len(shown))} more: add --json", "dim")]
+
+
+def time_text(ms: float) -> str:
+    return f"  +{ms:.1f} ms"
 
 
 def first_entry(seen: EndpointEvidence) -> Entry:
@@ -225,12 +233,10 @@ def quoted_words(finding: Finding | None) -> tuple[str, ...]:
     """The texts that a finding quotes from the answers."""
     if finding is None:
         return ()
-    found: list[str] = []
+    found: list[str] = re.findall(r"[A-Z+][A-Z0-9+_-]{3,}", str(finding.evidence.get("seen", "")))
     for key, value in finding.evidence.items():
         if key != "seen":
             collect(value, found)
-    seen = str(finding.evidence.get("seen", ""))
-    found += re.findall(r"[A-Z+][A-Z0-9+_-]{3,}", seen)
     return tuple(dict.fromkeys(word for word in found if len(word) > 2))
 
 
@@ -259,13 +265,29 @@ def sent_text(turn: Turn) -> str:
 
 
 def received_text(data: bytes, room: int, words: tuple[str, ...] = ()) -> str:
-    """The lines of an answer in one; where they do not fit, the first and those that decide."""
+    """The lines of an answer in one; where they do not fit, the first and as many of those that decide as have room."""
     lines = [bytes_text(line) for line in re.split(rb"\r?\n", data.strip(b"\r\n"))]
     whole = "  ".join(lines)
     if len(whole) <= room:
         return whole
-    wanted = [line for line in lines[1:] if any(word.upper() in line.upper() for word in words)]
-    return fit(f"{lines[0]} … {'  '.join(wanted)}" if wanted else whole, room).rstrip()
+    wanted = {at: weight_of(line, words) for at, line in enumerate(lines[1:], 1)}
+    chosen: list[int] = []
+    for at in sorted((at for at, weight in wanted.items() if weight >= 0), key=lambda at: (wanted[at], at)):
+        if len(join_lines(lines, [*chosen, at])) <= room:
+            chosen.append(at)
+    return fit(join_lines(lines, chosen) if chosen else whole, room).rstrip()
+
+
+def weight_of(line: str, words: tuple[str, ...]) -> int:
+    """0 for lines with what the finding's sentence names, 1 for those that a login needs, 2 for others quoted, else -1."""
+    parts = set(re.split(r"[^A-Z0-9_-]+|^[0-9]{3}-", line.upper()))
+    if not any(word.upper() in line.upper() for word in words):
+        return -1
+    return 0 if words[0].upper() in parts else 1 if parts & set(LOGIN_WORDS) else 2
+
+
+def join_lines(lines: list[str], chosen: list[int]) -> str:
+    return "  ".join([f"{lines[0]} …", *(lines[at] for at in sorted(chosen))])
 
 
 def fit(text: str, room: int) -> str:

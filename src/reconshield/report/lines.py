@@ -7,7 +7,7 @@ Addresses are text, times ISO 8601 UTC, numbers plain, names carry their unit. R
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, get_args
 
 from reconshield.model import Endpoint, Finding, Observation, Risk, StateName, Turn
 from reconshield.report.result import HeldBack, RatedService, RunHead, RunResult, RunState, Summary
@@ -226,17 +226,7 @@ class InputLine(TypedDict):
 Line = (
     RunLine | ObservationLine | ServiceLine | FindingLine | HeldBackLine | SummaryLine | ChangeLine | RejudgedLine | InputLine
 )
-LINES: tuple[type, ...] = (
-    RunLine,
-    ObservationLine,
-    ServiceLine,
-    FindingLine,
-    HeldBackLine,
-    SummaryLine,
-    ChangeLine,
-    RejudgedLine,
-    InputLine,
-)
+LINES: tuple[type, ...] = get_args(Line)
 
 
 def dump_line(line: Line) -> str:
