@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconshield.identify.limits import Limits
@@ -108,7 +108,7 @@ class Conversation:
         over = self.taken > self.limits.turns
         match step:
             case Where():
-                return self.place
+                return replace(self.place, open=self.line is not None and self.line.ended is None)
             case StartTls():
                 return None if over else await self._upgrade()
             case Reconnect():

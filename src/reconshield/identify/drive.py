@@ -14,10 +14,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from reconshield.errors import Refused
-from reconshield.identify import posture
+from reconshield.identify import order, posture
 from reconshield.identify.inquiry import Inquiry, Kit
 from reconshield.identify.limits import Limits
 from reconshield.identify.probe import Match, Probe
@@ -164,11 +165,16 @@ def allowed(targets: Targets, endpoints: Iterable[Endpoint]) -> Iterator[Endpoin
 
 async def inquire(endpoint: Endpoint, name: str | None, level: int, kit: Kit) -> Service:
     """All that may be done about one endpoint at this level."""
-    inquiry = Inquiry(endpoint, name, kit)
+    why = kit.limits.held(endpoint)
+    machine_probes = order.for_machines(endpoint, kit.probes) if why and kit.limits.touch_ot else ()
+    asked = machine_probes or tuple(probe for probe in kit.probes if not probe.touches_ot)
+    inquiry = Inquiry(endpoint, name, replace(kit, probes=asked))
     if level < IDENTIFY:
         inquiry.notes.append(f"not identified: level {level} sends nothing after the port scan")
-    elif why := kit.limits.held(endpoint):
+    elif why and not machine_probes:
         await inquiry.hear_only(why)
+    elif machine_probes:
+        await inquiry.ask_machine()
     else:
         await inquiry.run()
         if level >= ASSESS:

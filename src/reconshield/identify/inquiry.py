@@ -91,6 +91,11 @@ class Inquiry:
         finally:
             await self.leave()
 
+    async def ask_machine(self) -> None:
+        """A machine that its owner lets us ask: the port's own read-only probes, no TLS, nothing else."""
+        self._tls_done = True
+        await self.run()
+
     async def leave(self) -> None:
         """Close every connection that is still open."""
         if self._listener is not None:

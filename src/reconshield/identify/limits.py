@@ -25,7 +25,8 @@ class Limits:
 
     `connections` are for finding the protocol, `more_connections` for sessions and TLS posture at level 4, `spacing` seconds
     apart. `per_own_host` counts for loopback and this machine's own addresses: nobody else needs us to spare them. `strict`
-    raises what a probe raises (tests); otherwise a failed probe is a note on the service.
+    raises what a probe raises (tests); otherwise a failed probe is a note on the service. `touch_ot` lets the read-only
+    probes of industrial protocols, and nothing else, ask held-back endpoints that are usually theirs.
     """
 
     concurrency: int = 256
@@ -48,4 +49,5 @@ class Limits:
     late_greeting_seconds: float = 8.5
     endpoint_seconds: float = 45.0
     strict: bool = False
+    touch_ot: bool = False
     held: Held = hold_nothing

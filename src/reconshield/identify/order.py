@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from reconshield.identify.probe import Probe
 from reconshield.knowledge.speech import recognise
+from reconshield.model import Endpoint
 
 COMMON = (
     "http",
@@ -124,6 +125,11 @@ def promote(waiting: Sequence[Probe], names: Sequence[str], everything: Iterable
 def after_silence(waiting: Sequence[Probe]) -> list[Probe]:
     """A text was sent, and the server neither answered nor hung up: those that would do so come first."""
     return sorted(waiting, key=lambda probe: place(probe.name, PATIENT))
+
+
+def for_machines(endpoint: Endpoint, probes: Iterable[Probe]) -> tuple[Probe, ...]:
+    """The read-only probes of industrial protocols whose port this is."""
+    return tuple(p for p in probes if p.touches_ot and p.transport == endpoint.transport and endpoint.port in p.ports)
 
 
 def tls_first(port: int) -> bool:

@@ -64,12 +64,16 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a conversation takes place: `host` is the target's name, else its address; `tls` says that TLS already runs."""
+    """Where a conversation takes place: `host` is the target's name, else its address; `tls` says that TLS already runs.
+
+    `open` is False once the other side has left: some servers answer a question only by hanging up, or by not doing so.
+    """
 
     host: str
     port: int
     transport: str = "tcp"
     tls: bool = False
+    open: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ class Probe:
 
     `speaks_first` says that the server greets (so a silent endpoint is not asked). `assess` is a second dialogue on a
     connection of its own, run only after a match and only at level 4; it returns the same match with more facts.
-    `transport` is "tcp" or "udp".
+    `transport` is "tcp" or "udp". `touches_ot` marks what is said to machines only where the user asked for that.
     """
 
     name: str
@@ -113,6 +117,7 @@ class Probe:
     transport: str = "tcp"
     speaks_first: bool = False
     assess: Callable[[Match], Dialogue] | None = None
+    touches_ot: bool = False
 
 
 def line(data: bytes) -> bool:

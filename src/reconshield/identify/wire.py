@@ -1,8 +1,9 @@
 """One connection: bytes out, bytes in, each with a time by which it must be done. The only sockets of identification.
 
 Nothing is read that nobody waits for, and the kernel's buffer is kept small, so a server that floods fills neither our memory
-nor the kernel's. Silence is `None`, an ended connection `b""`; neither is an error. UDP is the same with a connected socket:
-one `receive` is one datagram, and an ICMP "port unreachable" ends it.
+nor the kernel's. Silence is `None`, an ended connection `b""`; neither is an error. UDP is the same: one `receive` is one
+datagram, and an ICMP "port unreachable" ends it. Some servers answer from another port of theirs (TFTP always does), so where
+the system tells errors to an unconnected socket (Linux) any port of the asked address may answer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import asyncio
 import contextlib
 import os
 import socket
+import sys
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Protocol
 
 from reconshield.model import Endpoint
@@ -19,7 +22,13 @@ from reconshield.model import Endpoint
 KERNEL_BUFFER = 64 * 1024
 CHUNK = 16 * 1024
 DATAGRAM = 65535
+RECEIVE_ERRORS = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
+"""IP_RECVERR and IPV6_RECVERR (ip(7), ipv6(7)), which Python does not name."""
 RESET = "accepted, then reset at once"
+
+
+STRANGERS = 16
+"""So many datagrams from other addresses are thrown away in one go."""
 
 
 class Line(Protocol):
@@ -49,10 +58,19 @@ class Meter:
 class Wire:
     """A connected, non-blocking socket. `ended` says how the other side left: "closed", "reset", or None while it has not."""
 
-    __slots__ = ("_loop", "_meter", "_socket", "ended", "rtt", "udp")
+    __slots__ = ("_loop", "_meter", "_peer", "_socket", "ended", "rtt", "udp")
 
-    def __init__(self, connected: socket.socket, loop: asyncio.AbstractEventLoop, rtt: float, meter: Meter, udp: bool) -> None:
+    def __init__(
+        self,
+        connected: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        rtt: float,
+        meter: Meter,
+        udp: bool,
+        peer: Endpoint | None = None,
+    ) -> None:
         self._socket = connected
+        self._peer = peer
         self._loop = loop
         self._meter = meter
         self.udp = udp
@@ -74,15 +92,36 @@ class Wire:
 
     def _take(self) -> bytes | None:
         try:
-            data = self._socket.recv(DATAGRAM if self.udp else CHUNK)
+            data = self._socket.recv(CHUNK) if not self.udp else self._take_datagram()
         except (BlockingIOError, InterruptedError):
-            return None
+            return self._take_error()
         except OSError as problem:
             self.ended = "reset" if isinstance(problem, ConnectionResetError) else name_problem(problem)
             return b""
         if not data and not self.udp:
             self.ended = "closed"
         return data
+
+    def _take_datagram(self) -> bytes:
+        """The next datagram that comes from the asked address; what others send is thrown away."""
+        if self._peer is None:
+            return self._socket.recv(DATAGRAM)
+        for _ in range(STRANGERS):
+            data, sender = self._socket.recvfrom(DATAGRAM)
+            if sender[0] == self._peer.ip or ip_address(sender[0]) == ip_address(self._peer.ip):
+                return data
+        raise BlockingIOError
+
+    def _take_error(self) -> bytes | None:
+        """An ICMP error that a `send` has already swallowed is still in the socket's queue of errors."""
+        if self._peer is None:
+            return None
+        try:
+            self._socket.recvmsg(1, 512, socket.MSG_ERRQUEUE)
+        except OSError:
+            return None
+        self.ended = "unreachable"
+        return b""
 
     async def _wait(self, by: float) -> None:
         """Until there is something to read, or `by` has come."""
@@ -102,11 +141,16 @@ class Wire:
             return False
         try:
             async with asyncio.timeout_at(by):
-                await self._loop.sock_sendall(self._socket, data)
+                if self._peer is None:
+                    await self._loop.sock_sendall(self._socket, data)
+                else:
+                    await self._loop.sock_sendto(self._socket, data, (self._peer.ip, self._peer.port))
         except TimeoutError:
             return False
         except OSError as problem:
             # What the server said before it left can still be read, so this does not mark the connection as ended.
+            if self._peer is not None and not isinstance(problem, ConnectionRefusedError):
+                self.ended = name_problem(problem)  # no route: there was no connection that could have said so earlier
             return isinstance(problem, ConnectionRefusedError)
         return True
 
@@ -129,6 +173,7 @@ async def connect(endpoint: Endpoint, seconds: float, meter: Meter) -> Wire | st
     """A connection, or why there is none ("connection refused", "no answer")."""
     loop = asyncio.get_running_loop()
     udp = endpoint.transport == "udp"
+    open_to_all_ports = udp and sys.platform == "linux"
     family = socket.AF_INET6 if ":" in endpoint.ip else socket.AF_INET
     started = loop.time()
     try:
@@ -140,6 +185,9 @@ async def connect(endpoint: Endpoint, seconds: float, meter: Meter) -> Wire | st
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BUFFER)
         if not udp:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if open_to_all_ports:
+            made.setsockopt(*RECEIVE_ERRORS[family], 1)
+            return Wire(made, loop, 0.0, meter, udp, endpoint)
         async with asyncio.timeout(seconds):
             await loop.sock_connect(made, (endpoint.ip, endpoint.port))
     except TimeoutError:
