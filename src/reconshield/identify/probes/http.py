@@ -79,6 +79,13 @@ PRODUCTS: tuple[tuple[str, str, tuple[str, str] | None], ...] = (
     (r"AmazonS3|MinIO", "MinIO", ("minio", "minio")),
 )
 
+PAGES: tuple[tuple[bytes, str, tuple[str, str]], ...] = (
+    (rb"<title>Statistics Report for HAProxy</title>", "HAProxy", ("haproxy", "haproxy")),
+    (rb"</h1>\nNo server is available to handle this request\.\n", "HAProxy", ("haproxy", "haproxy")),
+    (rb'href="https://nats\.io/favicon\.ico"', "NATS", ("linuxfoundation", "nats-server")),
+)
+"""Pages that a server makes itself, where it sends no `Server` header."""
+
 
 def run() -> Dialogue:
     place = yield Where()
@@ -97,7 +104,7 @@ def run() -> Dialogue:
         facts["auth"] = "required"
     if not place.tls and facts["status"] in {400, 403, 426, 497} and WANTS_TLS.search(body):
         facts["tls_expected"] = True
-    return name_product(headers.get("server", ""), facts)
+    return name_product(headers.get("server", ""), body, facts)
 
 
 def request(place: Place) -> bytes:
@@ -155,8 +162,8 @@ def page_facts(body: bytes) -> dict[str, Any]:
     return facts
 
 
-def name_product(server: str, facts: dict[str, Any]) -> Match:
-    """From the `Server` header alone; applications behind it are told by their own pages."""
+def name_product(server: str, body: bytes, facts: dict[str, Any]) -> Match:
+    """From the `Server` header; without one from a page that only one server makes."""
     distribution = re.search(
         r"\((Debian|Ubuntu|Red Hat[^)]{0,40}|CentOS[^)]{0,20}|Fedora|Rocky Linux|AlmaLinux|Win(?:32|64))\)", server
     )
@@ -167,6 +174,9 @@ def name_product(server: str, facts: dict[str, Any]) -> Match:
         if found:
             version = found[1] if found.re.groups else None
             return Match("http", product, version, facts, (name_cpe(*vendor, version),) if vendor else ())
+    for page, product, vendor in () if server else PAGES:
+        if re.search(page, body[:ENOUGH]):
+            return Match("http", product, None, facts, (name_cpe(*vendor),))
     return Match("http", facts=facts)
 
 
