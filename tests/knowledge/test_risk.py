@@ -97,6 +97,7 @@ FACTS = [
     ("nothing to gain from TLS", base(transport=0), {"login_clear": "refused"}, [], 32, []),
     ("proven open", base(20, 5), {"auth": "none"}, [], 64, ["proven-open"]),
     ("anonymous", base(), {"anonymous": True}, [], 59, ["proven-open"]),
+    ("anonymous, and nothing to be read", base(), {"anonymous": True, "anonymous_read": False}, [], 44, []),
     ("anonymous refused", base(), {"anonymous": False}, [], 44, []),
     ("open, and anonymous: once", base(20, 5), {"auth": "none", "anonymous": True}, [], 64, ["proven-open"]),
     ("a login where none is usual", base(20, 5), {"auth": "required"}, [], 37, []),

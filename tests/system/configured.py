@@ -270,24 +270,36 @@ suffix dc=world,dc=test
 rootdn cn=admin,dc=world,dc=test
 rootpw secret
 directory @D@/{name}
+access to * by * {access}
+"""
+SLAPD_STRICT = """
+security simple_bind=128
+disallow bind_anon
+require authc
+TLSProtocolMin 3.3
+TLSCipherSuite SECURE256:-VERS-ALL:+VERS-TLS1.2:+VERS-TLS1.3
 """
 SLAPD = Server(
     "slapd",
-    ("slapd",),
-    ("@LAX@:389", "@LAX@:636", "[@LAX6@]:389", "@STRICT@:389"),
+    ("slapd", "slapadd"),
+    ("@LAX@:389", "@LAX@:636", "@LAX@:3268", "[@LAX6@]:389", "@STRICT@:389"),
     (
         "slapd -d 0 -u openldap -f @D@/conf-lax -h 'ldap://@LAX@:389/ ldaps://@LAX@:636/ ldap://[@LAX6@]:389/'",
+        "slapd -d 0 -u openldap -f @D@/conf-closed -h ldap://@LAX@:3268/",
         "slapd -d 0 -u openldap -f @D@/conf-strict -h ldap://@STRICT@:389/",
     ),
     {
-        "conf-lax": SLAPD_CONF.format(name="lax", more=""),
-        "conf-strict": SLAPD_CONF.format(
-            name="strict",
-            more="security simple_bind=128\ndisallow bind_anon\nrequire authc\nTLSProtocolMin 3.3\n"
-            "TLSCipherSuite SECURE256:-VERS-ALL:+VERS-TLS1.2:+VERS-TLS1.3",
-        ),
+        "entry": "dn: dc=world,dc=test\nobjectClass: dcObject\nobjectClass: organization\ndc: world\no: World\n",
+        "conf-lax": SLAPD_CONF.format(name="lax", access="read", more=""),
+        "conf-closed": SLAPD_CONF.format(name="closed", access="auth", more=""),
+        "conf-strict": SLAPD_CONF.format(name="strict", access="auth", more=SLAPD_STRICT),
     },
-    setup="mkdir lax strict; chown openldap . lax strict",
+    setup="""
+mkdir lax closed strict
+slapadd -f conf-lax -l entry
+slapadd -f conf-closed -l entry
+chown -R openldap . lax closed strict
+""",
 )
 
 NAMED = """

@@ -112,8 +112,8 @@ def context_point(name: str, **values: object) -> ContextPoint:
 def endpoint_risk(base: Risk, facts: Json, context: Iterable[ContextPoint] = ()) -> Risk:
     """The risk of a measured endpoint: the base, what the facts change, the context; cut to 0-100 and rated.
 
-    Facts that count: `auth` ("required" or "none"), `anonymous`, and a login that is refused before TLS (`login_clear` is
-    "refused" or `starttls` is "required").
+    Facts that count: `auth` ("required" or "none"), `anonymous` (unless `anonymous_read` is False: nothing is shown there), and
+    a login that is refused before TLS (`login_clear` is "refused" or `starttls` is "required").
     A known-exploited match never ends below high, for the endpoint was reached.
     """
     factors = [_known_authentication(factor, facts) for factor in base.factors]
@@ -138,7 +138,7 @@ def _known_authentication(factor: Factor, facts: Json) -> Factor:
 def _proven(base: Risk, facts: Json) -> Iterable[Factor]:
     if facts.get("auth") == "none":
         yield context_point("proven-open", proof="it answers without a login")
-    elif facts.get("anonymous") is True:
+    elif facts.get("anonymous") is True and facts.get("anonymous_read") is not False:
         yield context_point("proven-open", proof="anonymous access")
     in_clear = any(factor.name == "transport" and factor.points > 0 for factor in base.factors)
     if in_clear and (facts.get("login_clear") == "refused" or facts.get("starttls") == "required"):
