@@ -23,6 +23,9 @@ from reconshield.settings import load_settings
 # typer keeps its copy of click private; the class of every usage mistake is the base of the one it does export.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
+GLOBAL_SWITCHES = frozenset({"--quiet", "-q", "--no-color"})
+GLOBAL_VALUES = frozenset({"--db", "--home", "--workspace"})
+
 app = typer.Typer(
     name="reconshield",
     no_args_is_help=True,
@@ -78,7 +81,7 @@ def main() -> None:
     # Loading makes some hundred thousand objects that stay; looking through them at the usual pace costs a tenth of a second.
     gc.set_threshold(100_000, 20, 20)
     try:
-        code = app(standalone_mode=False)
+        code = app(hoist_globals(sys.argv[1:]), standalone_mode=False)
         sys.stdout.flush()
     except SystemExit as ended:
         # typer meets a closed pipe itself: it swaps standard output for a wrapper and ends with 1. That is no bad answer.
@@ -102,6 +105,24 @@ def main() -> None:
             raise
         code = _report_bug(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def hoist_globals(words: list[str]) -> list[str]:
+    """The command line with its global flags first, so that they may stand after the verb too; what follows `--` stays."""
+    first: list[str] = []
+    rest: list[str] = []
+    waiting = iter(words)
+    for word in waiting:
+        if word == "--":
+            return [*first, *rest, word, *waiting]
+        name, equals, _ = word.partition("=")
+        if word in GLOBAL_SWITCHES or (name in GLOBAL_VALUES and equals):
+            first.append(word)
+        elif word in GLOBAL_VALUES:
+            first += [word, *([value] if (value := next(waiting, None)) is not None else [])]
+        else:
+            rest.append(word)
+    return [*first, *rest]
 
 
 def _usage_mistake(error: Exception) -> UserError:
