@@ -113,7 +113,7 @@ def run(home: Path, *words: str) -> Done:
     texts = []
     for stream in (out, err):
         stream.flush()
-        texts.append(stream.buffer.getvalue().decode())  # type: ignore[attr-defined] # it is the BytesIO above
+        texts.append(stream.buffer.getvalue().decode())
     return Done(int(ended.value.code or 0), *texts)
 
 

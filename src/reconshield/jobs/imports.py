@@ -26,7 +26,7 @@ from reconshield.intake.reading import Intake, Origin
 from reconshield.jobs.coverage import COLUMNS, import_plan
 from reconshield.jobs.gathering import Gathered
 from reconshield.jobs.judge import Judge
-from reconshield.model import Rung, Service, State, Transport
+from reconshield.model import Confidence, Rung, Service, State, Transport
 from reconshield.report.result import RunState, Summary
 from reconshield.scan.batch import Batch, from_records
 from reconshield.scan.plan import MAX_BLOCK, Plan
@@ -37,7 +37,8 @@ from reconshield.store.services import add_services, endpoints_without_service, 
 from reconshield.text import count, plural, printable
 
 CHUNK = 2**16
-"""Bytes read, answers kept in memory before they are saved, and services saved at once."""
+"""Bytes read at once, and answers kept in memory before they are saved."""
+SERVICES_AT_ONCE = 2**12
 LEVEL = 1
 """Nothing is sent for an import: it is passive."""
 NAMED_ADDRESSES = 1024
@@ -173,19 +174,21 @@ def flush(store: Store, run: Run, gathered: Gathered) -> None:
 def name_services(store: Store, run: Run, gathered: Gathered) -> int:
     """A service for every open endpoint: what the file claims, else a guess by the port. Returns how many were claimed."""
     judge = Judge(run.vantage, run.started)
-    waiting = endpoints_without_service(store, run.id)
-    plain: list[Service] = []
-    for endpoint in waiting:
-        service = gathered.claims.get(endpoint) or judge.guess(endpoint, run.started, None)
-        rated, findings = judge.find(service)
-        if findings:
-            save_service(store, run.id, rated.service, findings)
-        else:
-            plain.append(replace(service, rung=Rung.SYN_ACK) if service.rung is Rung.HANDSHAKE else service)
-    remaining = iter(plain)
-    while batch := list(islice(remaining, CHUNK)):
-        add_services(store, run.id, batch)
-    return sum(endpoint in gathered.claims for endpoint in waiting)
+    waiting = iter(endpoints_without_service(store, run.id))
+    claimed = 0
+    while endpoints := list(islice(waiting, SERVICES_AT_ONCE)):
+        plain: list[Service] = []
+        for endpoint in endpoints:
+            claim = gathered.claims.get(endpoint)
+            claimed += claim is not None
+            service = claim or replace(judge.guess(endpoint, run.started, None), rung=Rung.SYN_ACK)
+            findings = judge.find(service)[1] if service.confidence is not Confidence.GUESS else ()
+            if findings:
+                save_service(store, run.id, service, findings)
+            else:
+                plain.append(service)
+        add_services(store, run.id, plain)
+    return claimed
 
 
 def finish(store: Store, run: Run, gathered: Gathered, path: Path, intake: Intake) -> None:
