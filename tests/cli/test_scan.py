@@ -219,6 +219,14 @@ def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
     assert "Broken" not in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_an_output_that_is_full(tmp_path: Path) -> None:
+    words = " ".join(command(tmp_path, "scan", "127.0.0.1", "-p", "1-300", "--level", "2", "--json", "--all-states"))
+    done = subprocess.run(["bash", "-c", f"{words} > /dev/full"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[:2] == ["error: the output cannot be written: no space left", "  where  standard output"]
+
+
 def test_ascii_where_the_terminal_wants_it(tmp_path: Path, redis_port: int) -> None:
     done = run(tmp_path, "scan", "127.0.0.1", "-p", str(redis_port), environ={"LC_ALL": "C", "PYTHONUTF8": "0", "TERM": "dumb"})
     assert done.stdout.isascii()

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import platform
@@ -23,6 +24,7 @@ from reconshield.settings import load_settings
 # typer keeps its copy of click private; the class of every usage mistake is the base of the one it does export.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 GLOBAL_SWITCHES = frozenset({"--quiet", "-q", "--no-color"})
 GLOBAL_VALUES = frozenset({"--db", "--home", "--workspace"})
 
@@ -96,15 +98,18 @@ def main() -> None:
         sys.stderr.write("\ninterrupted\n")
         code = 130
     except BrokenPipeError:
-        # The reader has gone; point stdout elsewhere so that the interpreter's last flush does not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        mute_output()
         code = 0
-    except Exception as error:
-        # The last resort: a bug is named and can be reported, its data is not printed.
-        if os.environ.get("RECONSHIELD_TRACEBACK"):
-            raise
+    except OSError as error:
+        code = _report_full(error) if error.errno in NO_SPACE else _report_bug(error)
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug is named and can be reported, its data is not printed
         code = _report_bug(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def mute_output() -> None:
+    """Standard output cannot take more; point it elsewhere so that the interpreter's last flush does not complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def hoist_globals(words: list[str]) -> list[str]:
@@ -134,8 +139,18 @@ def _usage_mistake(error: Exception) -> UserError:
     )
 
 
+def _report_full(error: OSError) -> int:
+    mute_output()
+    where = str(error.filename or "standard output")
+    hint = "make room, or write somewhere else with -o; what was measured is saved"
+    print_error(UserError("the output cannot be written: no space left", where=where, hint=hint))
+    return 2
+
+
 def _report_bug(error: Exception) -> int:
     """Name the bug by kind and place; neither values nor locals are printed, for they may hold secrets."""
+    if os.environ.get("RECONSHIELD_TRACEBACK"):
+        raise error
     trace, place = error.__traceback__, ""
     while trace is not None:
         code = trace.tb_frame.f_code
