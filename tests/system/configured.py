@@ -144,7 +144,17 @@ OPENSSH = Server(
 NGINX = Server(
     "nginx",
     ("nginx",),
-    ("@LAX@:80", "[@LAX6@]:80", "@LAX@:443", "@LAX@:1521", "@STRICT@:443", "@STRICT@:8444", "@STRICT@:8445", "@STRICT@:3306"),
+    (
+        "@LAX@:80",
+        "[@LAX6@]:80",
+        "@LAX@:443",
+        "@LAX@:8080",
+        "@LAX@:1521",
+        "@STRICT@:443",
+        "@STRICT@:8444",
+        "@STRICT@:8445",
+        "@STRICT@:3306",
+    ),
     ("nginx -c @D@/conf -e stderr",),
     {
         "conf": """
@@ -159,6 +169,10 @@ http {
   server {
     listen @LAX@:80; listen [@LAX6@]:80;
     location / { return 200 "<title>careless</title>"; }
+  }
+  server {
+    listen @LAX@:8080;
+    auth_basic "staff"; auth_basic_user_file @D@/users;
   }
   server {
     listen @LAX@:443 ssl;

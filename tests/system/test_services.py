@@ -59,6 +59,7 @@ TABLE = (
     Expected(STRICT, 53, "dns", None, "none", ""),
     Expected(LAX, 80, "http", "nginx", "none", "http-version-banner", None, True),
     Expected(LAX6, 80, "http", "nginx", "none", "http-version-banner", None, True),
+    Expected(LAX, 8080, "http", "nginx", "none", "http-cleartext-login http-version-banner", None, True),
     Expected(LAX, 443, "http", "nginx", "implicit", "tls-self-signed tls-old-version http-version-banner", 16, True),
     Expected(LAX, 1521, "http", "nginx", "implicit", "tls-expired tls-self-signed http-version-banner", 16, True),
     Expected(STRICT, 443, "http", "nginx", "implicit", "", 16),
@@ -81,7 +82,7 @@ TABLE = (
     Expected(LAX6, 6379, "redis", "Redis", "none", "redis-no-auth redis-version-banner", 100, True),
     Expected(LAX, 4443, "redis", "Redis", "implicit", "redis-no-auth tls-self-signed redis-version-banner", None, True),
     Expected(LAX, 7777, "redis", "Redis", "none", ""),  # protected mode: strangers are turned away
-    Expected(STRICT, 6379, "redis", "Redis", "none", "", 73),
+    Expected(STRICT, 6379, "redis", "Redis", "none", "redis-cleartext-login", 73),
     Expected(LAX, 11211, "memcached", "Memcached", "none", "memcached-no-auth memcached-version-banner", 84, True),
     Expected(LAX6, 11211, "memcached", "Memcached", "none", "memcached-no-auth memcached-version-banner", 84, True),
     Expected(LAX, 27017, "memcached", "Memcached", "none", "memcached-no-auth memcached-version-banner", 84, True),

@@ -18,6 +18,8 @@ REMEDIES = {
     "ldap": "OpenLDAP: `security simple_bind=128` in slapd.conf or olcSecurity; clients: StartTLS or 636",
     "postgresql": "postgresql.conf: `ssl = on`; pg_hba.conf: `hostssl` lines in place of `host`, then reload",
     "mysql": "mysqld: `require_secure_transport = ON`",
+    "http": "serve the pages that ask for a password by HTTPS alone; on the plain port answer with a redirect",
+    "redis": "redis.conf: `port 0`, `tls-port 6379` and the certificate; or listen on loopback and reach it by a tunnel",
     "telnet": "replace telnet by SSH; until then allow it from a management network only",
     "nntp": "require TLS before AUTHINFO, or serve 563 only",
     "xmpp": "require TLS for client connections",

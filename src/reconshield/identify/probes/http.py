@@ -102,6 +102,8 @@ def run() -> Dialogue:
     facts |= page_facts(body)
     if facts["status"] == 401:
         facts["auth"] = "required"
+        if not place.tls and headers.get("www-authenticate", "").lower().startswith("basic"):
+            facts |= {"login_clear": "offered", "mechanisms_clear": ["Basic"]}  # RFC 7617 §4: no secrecy of its own
     if not place.tls and facts["status"] in {400, 403, 426, 497} and WANTS_TLS.search(body):
         facts["tls_expected"] = True
     return name_product(headers.get("server", ""), body, facts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from reconshield.identify.probe import Ask, Dialogue, Match, Probe, Tell, line, name_cpe
+from reconshield.identify.probe import Ask, Dialogue, Match, Probe, Tell, Where, line, name_cpe
 
 PING = b"*1\r\n$4\r\nPING\r\n"
 INFO = b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n"
@@ -38,18 +38,19 @@ def run() -> Dialogue:
     if not ANSWERS.match(pong):
         return None
     if not pong.startswith(b"+PONG"):
-        return Match("redis", "Redis", None, refused(pong), (name_cpe("redis", "redis"),))
+        return Match("redis", "Redis", None, refused(pong, (yield Where()).tls), (name_cpe("redis", "redis"),))
     info = yield Ask(INFO, until=bulk)
     yield Tell(QUIT)
     if info.startswith((b"-NOAUTH", b"-NOPERM")):
-        return Match("redis", "Redis", None, {"auth": "required"}, (name_cpe("redis", "redis"),))
+        return Match("redis", "Redis", None, refused(info, (yield Where()).tls), (name_cpe("redis", "redis"),))
     return name_product(info)
 
 
-def refused(answer: bytes) -> dict[str, Any]:
+def refused(answer: bytes, inside_tls: bool) -> dict[str, Any]:
+    """What a refusal says. A password that is wanted on a connection without TLS goes in clear: AUTH has no other form."""
     text = answer.decode("latin-1").strip()[:200]
     if answer.startswith((b"-NOAUTH", b"-NOPERM", b"-ERR operation")):
-        return {"auth": "required"}
+        return {"auth": "required"} | ({} if inside_tls else {"login_clear": "offered"})
     if answer.startswith(b"-DENIED"):
         return {"auth": "unknown", "mode": "protected", "greeting": text}
     return {"auth": "unknown", "greeting": text}
