@@ -14,6 +14,13 @@ from reconshield.model import Endpoint, Finding, Observation, Risk, Service
 RunState = Literal["running", "complete", "partial", "failed"]
 
 
+def port_words(ports: str) -> tuple[str, str]:
+    """What the ports of a run are called, one and many: TCP ports, UDP ports, or ports where there are both."""
+    if "U:" not in ports:
+        return "TCP port", "TCP ports"
+    return ("UDP port", "UDP ports") if ports.startswith("U:") else ("port", "ports")
+
+
 @dataclass(frozen=True, slots=True)
 class RunHead:
     """Who measured what, from where, by whose leave. Times are Unix seconds UTC."""
@@ -31,6 +38,8 @@ class RunHead:
     grants: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     """What was asked for but not measured, one sentence each."""
+    imported: bool = False
+    """The results of another tool, read from a file: no grant was asked for here."""
 
 
 @dataclass(frozen=True, slots=True)

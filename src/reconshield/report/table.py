@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from reconshield.knowledge.risk import MAXIMA
 from reconshield.model import Confidence, Finding, Severity
-from reconshield.report.result import RatedService, RunResult, Summary
+from reconshield.report.result import RatedService, RunResult, Summary, port_words
 from reconshield.report.rows import Row, Span, plain, wrap
-from reconshield.text import count, duration, percent, printable, width_of
+from reconshield.text import count, duration, percent, plural, printable, width_of
 
 SHOWN_ROWS = 20
 """So many of the worst endpoints are listed when there are more than `ALL_ROWS`."""
@@ -75,7 +75,7 @@ def next_steps(result: RunResult) -> tuple[str, ...]:
 def summary_text(result: RunResult) -> str:
     """`1,000 of 1,000 ports measured in 1.9 s: 5 open, 995 closed, 0 filtered; loss not measured`."""
     s = result.summary
-    what = "endpoints" if result.head.addresses > 1 else "ports" if "U:" in result.head.ports else "TCP ports"
+    what = "endpoints" if result.head.addresses > 1 else port_words(result.head.ports)[1]
     if s.open == 0 and s.measured == s.probes and s.measured == s.closed:
         return f"Nothing listens here: {count(s.closed)} of {count(s.probes)} {what} closed, measured in {duration(s.seconds)}."
     text = f"{count(s.measured)} of {count(s.probes)} {what} measured in {duration(s.seconds)}: {counts_text(s)}; {_loss(s)}"
@@ -100,9 +100,9 @@ def _head(result: RunResult, width: int) -> Iterator[Row]:
     targets = ", ".join(head.targets[:3]) + (f" and {count(len(head.targets) - 3)} more" if len(head.targets) > 3 else "")
     hosts = f"{count(head.addresses)} addresses · " if head.addresses > 1 else ""
     per_host = head.probes // head.addresses if head.addresses else 0
-    leave = f"grant {', '.join(head.grants)}" if head.grants else "needs no grant"
-    kind = "ports" if "U:" in head.ports else "TCP ports"
-    facts = f"{targets} · {hosts}{count(per_host)} {kind} · {head.engine} · from {head.vantage} · {leave}"
+    no_grant = "imported" if head.imported else "needs no grant"
+    leave = f"grant {', '.join(head.grants)}" if head.grants else no_grant
+    facts = f"{targets} · {hosts}{plural(per_host, *port_words(head.ports))} · {head.engine} · from {head.vantage} · {leave}"
     yield from wrap(f"{head.id}  ", facts, width)
     for sentence in head.dropped:
         yield from wrap("not measured  ", sentence, width, "dim")
