@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +62,7 @@ def replay(recording: Recording, probe: Probe) -> Match | None:
     """Lead the probe through the recording; what it sends must be what was sent. After the last turn all is silence."""
     turns = iter(recording.turns)
     dialogue = recording.start(probe)
+    place = recording.place(probe)
     answer: Any = None
     for _ in range(64):
         try:
@@ -71,14 +71,16 @@ def replay(recording: Recording, probe: Probe) -> Match | None:
             match = verdict.value
             assert match is None or isinstance(match, Match)
             return match
-        answer = answer_of(step, turns, recording.place(probe), recording.path.name)
+        if isinstance(step, Where):
+            answer = place
+            continue
+        turn = next(turns, None)
+        answer = answer_of(step, turn, recording.path.name)
+        place = replace(place, open=not (turn or {}).get("ended", False))
     raise AssertionError(f"{recording.path.name}: the dialogue does not end")
 
 
-def answer_of(step: Any, turns: Iterator[dict[str, Any]], place: Place, where: str) -> Any:
-    if isinstance(step, Where):
-        return place
-    turn = next(turns, None)
+def answer_of(step: Any, turn: dict[str, Any] | None, where: str) -> Any:
     if isinstance(step, StartTls):
         assert turn is None or "starttls" in turn, f"{where}: the probe turns to TLS where the recording does not"
         return (turn or {}).get("starttls") or None

@@ -90,6 +90,8 @@ async def record(ip: str, port: int, probe: Probe, tls: bool) -> None:
                 return verdict.value
             answer = yield step
             out.extend(lines_of(step, answer))
+            if isinstance(step, Ask) and not answer and conversation.line is not None and conversation.line.ended:
+                out.append("ended = true")
 
     outcome = await conversation.hold(probe.name, watched())
     if outcome.match is None:

@@ -30,6 +30,7 @@ ATTRIBUTES = (
     "supportedCapabilities",
     "dnsHostName",
 )
+UDP_ATTRIBUTES = ("objectClass", "vendorName", "supportedCapabilities", "dnsHostName")
 Attributes = Mapping[str, list[str]]
 
 
@@ -45,6 +46,18 @@ def run() -> Dialogue:
         return _match(attributes, facts | ({"mechanisms_tls": mechanisms} if mechanisms is not None else {}))
     facts |= yield from _try_tls(attributes, codes.get(DONE))
     return _match(attributes, facts)
+
+
+def run_udp() -> Dialogue:
+    """LDAP without a connection ([MS-ADTS] §6.3.3), as domain controllers offer it to be found: one search, one answer."""
+    question = write_search(1, "", UDP_ATTRIBUTES)
+    answer = yield Ask(question)
+    codes, entries = read_answers(answer)
+    if DONE not in codes and not entries:
+        return None
+    facts = _describe(entries[0] if entries else {}, codes.get(DONE))
+    sizes = {"request_bytes": len(question), "answer_bytes": len(answer)}
+    return replace(_match(entries[0] if entries else {}, facts | sizes), service="cldap")
 
 
 def _try_tls(attributes: Attributes, code: int | None) -> Any:
@@ -166,3 +179,4 @@ def _match(attributes: Attributes, facts: dict[str, Any]) -> Match:
 
 
 PROBE = Probe("ldap", ports=(389, 636, 3268, 3269), run=run, assess=assess)
+UDP = Probe("cldap", ports=(389,), run=run_udp, transport="udp")
