@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconshield.errors import UserError
-from reconshield.knowledge import registry, registry_build
+from reconshield.knowledge import registry, registry_build, tables
 
 LOOKUPS = [
     # port, transport, names; why it is here
@@ -34,7 +34,7 @@ def test_registered_names(port: int, transport: str, names: tuple[str, ...]) -> 
 
 def test_table_is_whole() -> None:
     rows = registry.all_rows()
-    head = registry.header(registry.table_text())
+    head = tables.header(registry.table_text())
     assert len(rows) == 6419 == int(head["rows"])
     assert registry.registry_date() == "2026-02-13"
     assert all(0 <= row.low <= row.high <= 49151 and row.name and len(row.title) <= 60 for row in rows)
