@@ -1,10 +1,10 @@
 # `make run` measures this machine; `make test` runs every test. Both set up what they need.
 BIN := .venv/bin
 
-.PHONY: help run venv dev packages check fix test unit system bench clean
+.PHONY: help run venv dev packages check fix test unit system bench catalogue-report clean
 
 help:            ## what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 run: venv        ## measure this machine and show the result (make run ARGS="-p 1-1024")
 	@sh tools/run.sh $(ARGS)
@@ -23,6 +23,7 @@ check: dev       ## lint, format, types, import contract, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m reconshield.knowledge.catalog
 	$(BIN)/python tools/generated.py --check
 
 fix: dev         ## format, mend what can be mended, write the generated files again
@@ -42,6 +43,9 @@ system: dev packages ## only the tests with root, namespaces and real servers
 
 bench: dev packages ## benchmarks against peers, ratios printed (as root)
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+catalogue-report: dev ## how much the catalogue says: entries, claims, sources, boilerplate, by cluster
+	@$(BIN)/python -m reconshield.knowledge.census
 
 clean:           ## remove everything that was made
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -3,7 +3,8 @@
     services/pop3.toml -> load_service -> ServiceEntry          one file, checked on its own
     all of them, sources.toml -> load_catalog -> Catalog        and checked against each other (`consistency`)
 
-`python -m reconshield.knowledge.catalog [FILE...]` prints every fault in every file; without a fault it prints the counts.
+`python -m reconshield.knowledge.catalog [FILE...]` prints every fault in every file, also of statements that the tables
+contradict (`scrutiny`), then the warnings, then the counts. It ends with 1 when there is a fault.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -133,14 +134,33 @@ def load_catalog() -> Catalog:
     return catalog
 
 
-def _report(files: list[Path]) -> Iterator[str]:
+def find_statement_faults(catalog: Catalog) -> tuple[list[FileFault], list[FileFault]]:
+    """Statements that do not hold: the faults, and the warnings of the rules that are pending."""
+    from reconshield.knowledge import kev, malware, scrutiny
+
+    evidence = scrutiny.Evidence(kev.embedded_exploited(), attack_names(), malware.known_uses())
+    found: tuple[list[FileFault], list[FileFault]] = ([], [])
+    for service_id, rule, fault in scrutiny.find_statement_faults(catalog.services, evidence):
+        path = SERVICES / f"{service_id}.toml"
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        found[rule in scrutiny.PENDING].extend(place(path.name, text, [fault]))
+    return found
+
+
+def _report(files: list[Path]) -> tuple[list[str], int]:
+    """The lines to print, and the number of faults."""
     catalog, faults = find_faults(files or None)
-    yield from (str(fault) for fault in faults)
+    stated, warnings = find_statement_faults(catalog)
+    wanted = {path.name for path in files}
+    faults += [fault for fault in stated if not wanted or fault.file in wanted]
+    lines = [str(fault) for fault in faults]
+    lines += [f"warning: {fault}" for fault in warnings if not wanted or fault.file in wanted]
     claims = sum(count_claims(entry) for entry in catalog.services.values())
-    yield (
+    lines.append(
         f"{len(catalog.services)} services, {len(catalog.endpoints)} endpoints, {claims} claims, "
-        f"{len(catalog.sources)} sources, {len(faults)} faults"
+        f"{len(catalog.sources)} sources, {len(faults)} faults, {len(lines) - len(faults)} warnings"
     )
+    return lines, len(faults)
 
 
 def count_claims(entry: ServiceEntry) -> int:
@@ -149,6 +169,6 @@ def count_claims(entry: ServiceEntry) -> int:
 
 
 if __name__ == "__main__":
-    report = list(_report([Path(name) for name in sys.argv[1:]]))
+    report, number = _report([Path(name) for name in sys.argv[1:]])
     sys.stdout.write("\n".join(report) + "\n")
-    sys.exit(len(report) > 1)
+    sys.exit(number > 0)
