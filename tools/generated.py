@@ -15,6 +15,7 @@ from reconshield.cli.main import app
 from reconshield.identify.probes import PROBES
 from reconshield.knowledge.catalog import json_schema as service_schema
 from reconshield.knowledge.describe import fill_blocks
+from reconshield.knowledge.export import SCHEMA, catalogue_schema
 from reconshield.report.schema import jsonl_schema
 from reconshield.settings import SETTINGS
 
@@ -85,6 +86,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/commands.md": commands_page,
     "docs/schema/jsonl-1.schema.json": lambda: _json(jsonl_schema()),
     "docs/catalogue.md": lambda: fill_blocks((ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")),
+    f"docs/schema/{SCHEMA}": lambda: _json(catalogue_schema()),
     "docs/schema/service.schema.json": lambda: _json(service_schema()),
 }
 

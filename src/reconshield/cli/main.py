@@ -16,9 +16,10 @@ from typing import Annotated
 import typer
 
 from reconshield import __version__
-from reconshield.cli import evidence, grant, imports, port, runs, scan
+from reconshield.cli import catalogue, evidence, grant, imports, intel, port, runs, scan, site
 from reconshield.cli.console import Invocation, print_error, wants_ascii, wants_colour
 from reconshield.errors import UserError
+from reconshield.knowledge import tables
 from reconshield.settings import load_settings
 
 # typer keeps its copy of click private; the class of every usage mistake is the base of the one it does export.
@@ -38,6 +39,9 @@ app = typer.Typer(
 )
 app.command("port")(port.port)
 app.command("ports")(port.ports)
+app.add_typer(catalogue.app, name="catalogue")
+app.add_typer(site.app, name="site")
+app.add_typer(intel.app, name="intel")
 app.add_typer(grant.app, name="grant")
 app.command("scan")(scan.scan)
 app.add_typer(runs.app, name="runs")
@@ -70,6 +74,7 @@ def root(
     """Resolve settings and printing once, for every verb."""
     del version
     settings = load_settings({"db": db, "home": home, "workspace": workspace}, os.environ)
+    tables.choose(settings.home / "feeds")
     ctx.obj = Invocation(
         settings=settings,
         quiet=quiet,

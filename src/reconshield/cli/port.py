@@ -57,7 +57,7 @@ def port(
 
         call.print("\n".join(markdown(profile) for profile in profiles).rstrip("\n"))
     elif as_html:
-        from reconshield.knowledge.page import page_html
+        from reconshield.report.site.page import page_html
 
         call.print(page_html(profiles).rstrip("\n"))
     else:

@@ -138,7 +138,7 @@ def _documented(row: EndpointSummary) -> Profile:
         service=entry.id,
         name=endpoint.name or entry.name,
         full_name=entry.full_name,
-        answer=entry.answer.text,
+        answer=entry.answer.text + (" (unverified)" if entry.answer.confidence == "unverified" else ""),
         answer_source=entry.answer.source,
         registered=_registered(row.port),
         in_use=tuple(name for name in ("tcp", "udp") if index.at(row.port, name)),

@@ -93,7 +93,7 @@ def _facts(profile: Profile) -> list[str]:
 
 
 def _steps(sections: dict[str, Any]) -> list[str]:
-    rows = [f"{number}. {row['who']}: {row['text']}" for number, row in enumerate(sections.get("do", ()), start=1)]
+    rows = [f"{number}. {row['who']}: {claim_text(row)}" for number, row in enumerate(sections.get("do", ()), start=1)]
     return ["", "## Do this", "", *rows] if rows else []
 
 
@@ -110,7 +110,7 @@ def _middle(sections: dict[str, Any]) -> list[str]:
 
 def _ends(sections: dict[str, Any]) -> list[str]:
     check = sections["check"]
-    lines = ["", "## How to check", "", *(f"- `{command}`" for command in check["commands"])]
+    lines = ["", "## Why scan, how to check", "", check["why"], "", *(f"- `{command}`" for command in check["commands"])]
     lines += [f"- {check['held_back']['text']}"] if "held_back" in check else []
     lines += [f"- {claim_text(row)}{_mark(row)}" for row in check.get("detect", ())]
     for name, rows in sections.get("intelligence", {}).items():
@@ -146,6 +146,8 @@ def claim_text(row: dict[str, Any]) -> str:
         text = f"{row['family']}{ids}, {row['year']}, port {row['port']}, tier {row['tier']}: {row['text']}"
     elif "cve" in row:
         note = "; used by ransomware" if row.get("ransomware") else ""
+        note += f"; in KEV since {row['kev']}" if "kev" in row else ""
+        note += f"; EPSS {row['epss']:.2f}" if "epss" in row else ""
         text = f"{row['cve']} ({row['vendor']} {row['product']}{note}): {row['text']}"
     elif "seen" in row:
         text = f"{row['text']} Seen from outside: {row['seen']} → {row['attack']}"

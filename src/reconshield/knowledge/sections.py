@@ -6,17 +6,15 @@ A claim is `{"text": …, "source": …}`, with `"confidence"` where it is not d
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from functools import cache
 from typing import Any
 
-from reconshield.knowledge import registry
+from reconshield.knowledge import kev, registry
+from reconshield.knowledge.catalog import ATTACK
 from reconshield.knowledge.index import load_index
 from reconshield.knowledge.ports import held_back
 from reconshield.knowledge.profile import Profile
 
-KEV_DATE = date(2025, 8, 25)
-"""The copy of CISA's catalogue of known exploited vulnerabilities that the entries were written from."""
-ATTACK_VERSION = "18.1"
 OPENSSL_STARTTLS = {
     "smtp": "smtp", "pop3": "pop3", "imap": "imap", "ftp": "ftp", "ldap": "ldap", "mysql": "mysql", "postgresql": "postgres",
     "xmpp": "xmpp", "nntp": "nntp", "managesieve": "sieve", "irc": "irc",
@@ -37,7 +35,7 @@ def sections_of(profile: Profile) -> dict[str, Any]:
         "abuse": _records(entry.abuse if entry else ()),
         "implications": _records(entry.implication if entry else ()),
         "defence": _defence(profile),
-        "check": _check(profile),
+        "check": check_section(profile),
         "intelligence": _intelligence(profile),
         "faq": _questions(profile),
         "related": _related(profile),
@@ -48,8 +46,15 @@ def sections_of(profile: Profile) -> dict[str, Any]:
 
 
 def data_dates() -> dict[str, str]:
-    """How old the facts are: date of the registry copy, date of the KEV copy, version of ATT&CK."""
-    return {"iana": registry.registry_date(), "kev": KEV_DATE.isoformat(), "attack": ATTACK_VERSION}
+    """How old the facts in use are: date of the registry copy, date of the KEV copy, version of ATT&CK."""
+    return {"iana": registry.registry_date(), "kev": kev.kev_version().replace(".", "-"), "attack": attack_version()}
+
+
+@cache
+def attack_version() -> str:
+    """The version of MITRE ATT&CK that the names come from, as the head of their table says."""
+    with ATTACK.open(encoding="utf-8") as lines:
+        return next(lines).partition(" v")[2].partition(",")[0]
 
 
 def _record(value: Any) -> dict[str, Any]:
@@ -95,7 +100,7 @@ def _defence(profile: Profile) -> dict[str, Section]:
     return {name: part for name, part in parts.items() if part}
 
 
-def _check(profile: Profile) -> dict[str, Any]:
+def check_section(profile: Profile) -> dict[str, Any]:
     """The commands that show what is really there, and hints for finding it in traffic."""
     port, udp = profile.port, profile.transport == "udp"
     commands = [f"reconshield scan HOST -p {'U:' if udp else ''}{port}", f"nmap {'-sU ' if udp else ''}-p {port} -sV HOST"]
@@ -106,7 +111,7 @@ def _check(profile: Profile) -> dict[str, Any]:
         commands.append(f"openssl s_client -connect HOST:{port}")
     elif profile.endpoint and profile.endpoint.tls == "starttls" and profile.service in OPENSSL_STARTTLS:
         commands.append(f"openssl s_client -connect HOST:{port} -starttls {OPENSSL_STARTTLS[profile.service]}")
-    found: dict[str, Any] = {"commands": commands}
+    found: dict[str, Any] = {"why": _why_scan(profile), "commands": commands}
     if held:
         text = f"Its state is measured, no byte is sent: {held.reason}."
         found["held_back"] = {"kind": held.kind, "text": text, "source": held.source}
@@ -115,12 +120,45 @@ def _check(profile: Profile) -> dict[str, Any]:
     return found
 
 
+def _why_scan(profile: Profile) -> str:
+    """What a scan tells beyond open or not, from what the entry says of this endpoint."""
+    if profile.entry is None or profile.endpoint is None:
+        return "Open or not says little here: only what answers can be judged. A scan asks what it is and keeps the answer."
+    points = {name: rated.points for name, rated in profile.endpoint.risk.listed()}
+    products = profile.entry.products
+    told = [f"whether {products[0]}, {products[1]} or another product answers" if len(products) > 1 else "what really answers"]
+    if profile.endpoint.tls == "starttls":
+        told.append("whether a login is possible before TLS")
+    elif profile.endpoint.tls == "implicit":
+        told.append("which certificate it shows, for which names and how long")
+    if points["authentication"] == 20:
+        told.append("whether it answers without a login")
+    if held_back(profile.port, profile.transport):
+        told = ["from which networks it can be reached"]
+    else:
+        told.append("from which networks")
+    return f"Open or not is half the answer. A scan also tells {', '.join(told[:-1]) + ', and ' if told[1:] else ''}{told[-1]}."
+
+
+def _vulnerabilities(profile: Profile) -> Section:
+    """The entry's vulnerabilities, marked by the copies of KEV and EPSS in use."""
+    assert profile.entry is not None  # noqa: S101 - asked for documented ports only
+    rows = _records(profile.entry.vulnerability)
+    listed, scores = (kev.exploited(), kev.scores()) if rows else ({}, {})
+    for row in rows:
+        if (mark := listed.get(row["cve"])) is not None:
+            row |= {"kev": mark.added, "ransomware": mark.ransomware}
+        if (score := scores.get(row["cve"])) is not None:
+            row["epss"] = score.chance
+    return rows
+
+
 def _intelligence(profile: Profile) -> dict[str, Section]:
     """Documented malware of this port first, then of the service's other ports; and vulnerabilities that mattered."""
     if profile.entry is None:
         return {}
     malware = sorted(profile.entry.intel, key=lambda row: (row.port != profile.port, -row.year))
-    parts = {"malware": _records(malware), "vulnerabilities": _records(profile.entry.vulnerability)}
+    parts = {"malware": _records(malware), "vulnerabilities": _vulnerabilities(profile)}
     return {name: part for name, part in parts.items() if part}
 
 

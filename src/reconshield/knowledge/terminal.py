@@ -177,7 +177,8 @@ def _do(profile: Profile, page: Page, yours: str | None) -> list[str]:
     lines: list[str] = []
     for number, step in enumerate(profile.steps, start=1):
         lead = "Do  " if number == 1 else "    "
-        wrapped = page.wrap(step.text, f"{lead}{number:>3} {step.who:<8}  ", " " * 18)
+        doubt = " (unverified)" if step.confidence == "unverified" else ""
+        wrapped = page.wrap(step.text + doubt, f"{lead}{number:>3} {step.who:<8}  ", " " * 18)
         lines += [wrapped[0].replace("Do", page.paint("Do", "bold"), 1) if number == 1 else wrapped[0], *wrapped[1:]]
     where = f"{'U:' if profile.transport == 'udp' else ''}{profile.port}"
     text = yours or f"not measured; this does not mean closed. reconshield scan HOST -p {where}"
@@ -218,7 +219,8 @@ def _claims(rows: Iterable[dict[str, Any]], page: Page) -> list[str]:
 def _abuse(rows: Iterable[dict[str, Any]], page: Page) -> list[str]:
     lines: list[str] = []
     for row in rows:
-        lines += page.wrap(f"{row['text']} [{row['attack']}]", "  ", "    ")
+        note = f" ({row['confidence']})" if "confidence" in row else ""
+        lines += page.wrap(f"{row['text']}{note} [{row['attack']}]", "  ", "    ")
         lines += page.wrap(f"seen: {row['seen']} [{row['source']}]", "    ", "      ")
     return lines
 
@@ -253,7 +255,8 @@ def _setting(row: dict[str, Any], page: Page) -> list[str]:
 
 
 def _check(check: dict[str, Any], page: Page) -> list[str]:
-    lines = [page.paint(f"  {command}", "command") for command in check["commands"]]
+    lines = page.wrap(check["why"], "  ", "  ")
+    lines += [page.paint(f"  {command}", "command") for command in check["commands"]]
     if "held_back" in check:
         lines += page.wrap(f"{check['held_back']['text']} [{check['held_back']['source']}]", "  ", "    ")
     return lines + _claims(check.get("detect", ()), page)
@@ -277,7 +280,7 @@ def _faq(rows: Iterable[dict[str, Any]], page: Page) -> list[str]:
 
 def data_line(today: date) -> str:
     """The age of the data: `data  IANA 2026-02-13 · KEV 2025-08-25 (455 days old) · ATT&CK 18.1`."""
-    from reconshield.knowledge.sections import KEV_DATE, data_dates
+    from reconshield.knowledge.sections import data_dates
 
     dates = data_dates()
-    return data_text(dates | {"kev": f"{dates['kev']} ({(today - KEV_DATE).days} days old)"})
+    return data_text(dates | {"kev": f"{dates['kev']} ({(today - date.fromisoformat(dates['kev'])).days} days old)"})
