@@ -23,7 +23,7 @@ import pytest
 
 from system.listeners import Listener, Talk, listening
 from system.netns import Lab, Namespace, can_make_namespaces
-from system.scanning import Answer, command, environment, reconshield, scan
+from system.scanning import Answer, command, environment, reconshield
 from system.test_identify_hostile import SERVERS
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(not can_make_namespaces(), reason="needs root, ip and nft")]
@@ -154,24 +154,36 @@ def test_every_server_is_named_as_what_it_showed(measured: Measured) -> None:
     assert services[HOST, 6999]["service"] == "unknown"
 
 
-@pytest.mark.parametrize("layout", ["table", "csv", "jsonl", "json"])
-def test_nothing_raw_is_shown(world: World, tmp_path: Path, layout: str) -> None:
+@pytest.fixture(scope="module")
+def shown(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home with a run that holds what the talkers said."""
+    home = tmp_path_factory.mktemp("shown")
     with ExitStack() as stack:
         for port, talk in TALKERS.items():
             stack.enter_context(listening(world.host, HOST, port, talk))
-        ports = ",".join(map(str, TALKERS))
-        told = ("scan", HOST, "-p", ports, "--authorized-by", "test", "--level", "3", "--format", layout)
-        answer = reconshield(world.scanner, tmp_path, *told)
+        told = ("scan", HOST, "-p", ",".join(map(str, TALKERS)), "--authorized-by", "test", "--level", "3")
+        answer = reconshield(world.scanner, home, *told)
     assert answer.code == 0
-    for text in (answer.out, answer.error):
-        assert [hex(ord(c)) for c in text if is_dangerous(c)] == [], text
+    assert_harmless(answer)
+    return home
+
+
+@pytest.mark.parametrize("layout", ["table", "csv", "jsonl", "json", "markdown", "html"])
+def test_nothing_raw_is_shown(world: World, shown: Path, layout: str) -> None:
+    answer = reconshield(world.scanner, shown, "report", "latest", "--format", layout, "--with-evidence")
+    assert answer.code == 0, answer.error
+    assert_harmless(answer)
+    for service in ("ftp", "ssh", "smtp", "http"):
+        assert service in answer.out
     if layout == "csv":
         cells = [cell for row in csv.reader(io.StringIO(answer.out)) for cell in row]
         assert len(cells) > 20
         assert [cell for cell in cells if re.match(r"[=+@\t\r]|-\D", cell)] == []
-    else:
-        for service in ("ftp", "ssh", "smtp", "http"):
-            assert service in answer.out
+
+
+def assert_harmless(answer: Answer) -> None:
+    for text in (answer.out, answer.error):
+        assert [hex(ord(c)) for c in text if is_dangerous(c)] == [], text
 
 
 def is_dangerous(character: str) -> bool:
@@ -179,9 +191,8 @@ def is_dangerous(character: str) -> bool:
     return character != "\n" and unicodedata.category(character) in {"Cc", "Cf"}
 
 
-def test_the_evidence_still_has_every_byte(world: World, tmp_path: Path) -> None:
-    with listening(world.host, HOST, 6543, evil_text):
-        answer = scan(world.scanner, tmp_path, HOST, "-p", "6543", "--level", "3")
+def test_the_evidence_still_has_every_byte(world: World, shown: Path) -> None:
+    answer = reconshield(world.scanner, shown, "report", "latest", "--format", "jsonl", "--with-evidence")
     [turn] = [turn for turn in answer.services()[HOST, 6543]["evidence"] if turn["received"]]
     shown = turn["received"].replace("\\\\", "\\x5c")
     kept = re.sub(

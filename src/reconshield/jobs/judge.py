@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from reconshield.checks.check import Context, run_checks
 from reconshield.checks.rules import CHECKS
 from reconshield.knowledge.catalog import find_entry
-from reconshield.knowledge.ports import usual_service
+from reconshield.knowledge.ports import held_back, usual_service
 from reconshield.knowledge.records import EndpointEntry, ServiceEntry
 from reconshield.knowledge.risk import UNKNOWN, base_risk, context_point, endpoint_risk
 from reconshield.knowledge.steps import steps_for
@@ -41,10 +41,10 @@ class Judge:
 
     def guess_held(self, service: Service) -> Service:
         """A service that was not asked because its port is held back: what the port usually has, still a guess."""
-        if service.service != "unknown" or service.confidence is not Confidence.GUESS or service.evidence:
+        place = service.endpoint
+        if service.service != "unknown" or service.evidence or not held_back(place.port, place.transport):
             return service
-        usual = usual_service(service.endpoint.port, service.endpoint.transport)
-        return replace(service, service=usual) if usual and service.note else service
+        return replace(service, service=usual_service(place.port, place.transport) or "unknown")
 
     def rate(self, service: Service) -> RatedService:
         """The risk of an endpoint, with every addend, and the first thing to do about it."""
