@@ -241,7 +241,7 @@ def test_what_is_refused_before_anything_is_sent() -> None:
     both = AddressSet.of(HOST, "127.77.1.2")
     with pytest.raises(Refused, match="not authorised"):
         measure(Plan(both, PortSet(tcp=((80, 80),)), 1, 1), own(HOST), [0])
-    with pytest.raises(UserError, match="TCP only"):
+    with pytest.raises(UserError, match="no TCP port"):
         measure(Plan(own(HOST).addresses, PortSet(udp=((53, 53),)), 1, 1), own(HOST), [0])
     with pytest.raises(ValueError, match="no block 1"):
         list(measure(Plan(own(HOST).addresses, PortSet(tcp=((80, 80),)), 1, 1), own(HOST), [1]))

@@ -101,30 +101,33 @@ def judge(sock: socket.SocketType, error: int) -> Verdict | None:
 
 def read_icmp(sock: socket.SocketType) -> Verdict | None:
     """The verdict of the ICMP message that the kernel kept, if there is one."""
+    kept = fetch_error(sock)
+    return None if kept is None else judge_icmp(sock, kept)
+
+
+def fetch_error(sock: socket.SocketType) -> bytes | None:
+    """The ICMP message that the kernel kept as its struct sock_extended_err, if there is one."""
     if not ERROR_QUEUE:
         return None
     try:
         _, ancillary, _, _ = sock.recvmsg(1, 128, ERROR_QUEUE)
     except OSError:  # EAGAIN: the queue is empty
         return None
-    for _, _, data in ancillary:
-        if len(data) >= 16 and data[4] in {FROM_ICMP, FROM_ICMP6}:
-            return _judge_icmp(sock, data)
-    return None
+    return next((data for _, _, data in ancillary if len(data) >= 16 and data[4] in {FROM_ICMP, FROM_ICMP6}), None)
 
 
-def _judge_icmp(sock: socket.SocketType, data: bytes) -> Verdict | None:
-    """Read struct sock_extended_err: origin, type and code at 4, 5 and 6; the address of the sender's host from 16 on."""
-    table = BY_ICMP if data[4] == FROM_ICMP else BY_ICMP6
-    verdict = table.get((data[5], data[6]))
-    if verdict is NO_HOST and _sent_by_us(sock, data[16:]):
-        return NO_NEIGHBOUR
+def judge_icmp(sock: socket.SocketType, kept: bytes) -> Verdict | None:
+    """The verdict of struct sock_extended_err: origin, type and code at 4, 5 and 6."""
+    table = BY_ICMP if kept[4] == FROM_ICMP else BY_ICMP6
+    verdict = table.get((kept[5], kept[6]))
+    if verdict is NO_HOST and sent_by(kept, sock.getsockname()[0]):
+        return NO_NEIGHBOUR  # our own kernel's: nobody on the link answered for the address (ARP, neighbour discovery)
     return verdict
 
 
-def _sent_by_us(sock: socket.SocketType, sender: bytes) -> bool:
-    """Whether the message is our own kernel's: nobody on the link answered for the address (ARP, neighbour discovery)."""
-    own = sock.getsockname()[0]
-    if ":" in own:
-        return sender[8:24] == socket.inet_pton(socket.AF_INET6, own.partition("%")[0])
-    return sender[4:8] == socket.inet_pton(socket.AF_INET, own)
+def sent_by(kept: bytes, address: str) -> bool:
+    """Whether the message came from this address; the sender's socket address stands from 16 on."""
+    sender = kept[16:]
+    if ":" in address:
+        return sender[8:24] == socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
+    return sender[4:8] == socket.inet_pton(socket.AF_INET, address)

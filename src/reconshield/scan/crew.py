@@ -24,10 +24,10 @@ from array import array
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from reconshield.errors import PartialResult
-from reconshield.scan.lane import TALLY_SIZE, Lane, Pace, Tally
+from reconshield.scan.lane import TALLY_SIZE, Tally, World
 from reconshield.scan.work import Work
 
 if TYPE_CHECKING:
@@ -69,22 +69,31 @@ class Ended:
 Result = BlockDone | Slowed | Ended
 
 
+class Runner(Protocol):
+    """A lane of any engine: works until there are no more blocks or the world says stop."""
+
+    def run(self) -> None: ...
+
+
+MakeLane = Callable[[World, Tally], Runner]
+
+
 class Crew:
     """The lanes of one scan, started by `with` and ended with it. `results` has one `Ended` per lane at last.
 
-    `load` makes a block's work of its number, `make_pace` the pace of one lane. `children` 0 runs one lane in a thread.
+    `load` makes a block's work of its number, `make_lane` one lane. `children` 0 runs one lane in a thread.
     """
 
     def __init__(
         self,
         load: Callable[[int], Work],
-        make_pace: Callable[[], Pace],
+        make_lane: MakeLane,
         blocks: Iterator[int],
         stop: threading.Event,
         children: int,
     ) -> None:
         self.results: queue.Queue[Result] = queue.Queue(RESULTS_KEPT)
-        self.load, self.make_pace = load, make_pace
+        self.load, self.make_lane = load, make_lane
         self.tallies: list[Tally] = []
         self._blocks, self._lock = blocks, threading.Lock()
         self._stop, self._abandoned = stop, threading.Event()
@@ -138,7 +147,7 @@ class Crew:
         self.put(Slowed(why))
 
     def _live(self) -> None:
-        Lane(self, self.tallies[0], self.make_pace()).run()
+        self.make_lane(self, self.tallies[0]).run()
 
     def _report_end(self, work: Callable[[], None]) -> None:
         """A thread's life. It has no caller to raise to, so the reader raises what ended it."""
@@ -212,7 +221,7 @@ class Child:
             other._near.close()
         with suppress(EOFError, ConnectionError):  # the parent is gone: so is the work
             try:
-                Lane(self, self.tally, self._crew.make_pace()).run()
+                self._crew.make_lane(self, self.tally).run()
                 self._far.send(END)
             except (EOFError, ConnectionError):
                 raise

@@ -128,8 +128,10 @@ class Lane:
             work = self._world.take()
             if work is None:
                 self._more = False
-            else:
+            elif work.left:
                 self._waiting.add(work)
+            else:  # no pair of it is for this lane's transport
+                self._world.give(work)
 
     def _launch(self, now: float) -> None:
         """Open as many connections as window, rate and host limits allow, at most a turn's worth."""

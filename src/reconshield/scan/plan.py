@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from reconshield.addresses import AddressSet, PortSet, parse_address, text_of
 from reconshield.errors import UserError
+from reconshield.model import Transport
 from reconshield.scan.batch import Batch
 from reconshield.scan.order import MAX_SIZE, Order
 from reconshield.scan.space import AddressSpace, PortSpace
@@ -46,6 +47,11 @@ class Pairs(NamedTuple):
     lo: NDArray[np.uint64]
     port: NDArray[np.uint16]
     transport: NDArray[np.uint8]
+
+    def only(self, transport: Transport) -> Pairs:
+        """The pairs of one transport, in the same order."""
+        mask = self.transport == transport
+        return self if mask.all() else Pairs(*(column[mask] for column in self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +138,21 @@ class Plan:
         return range(index, self.blocks, count)
 
     def estimate(
-        self, *, rate: float, retries: int = 1, frame_bytes: int = 74, wait: float = 1.0, held_back: Iterable[int] = ()
+        self, *, rate: float, retries: float = 1, frame_bytes: int = 74, wait: float = 1.0, held_back: Iterable[int] = ()
     ) -> Estimate:
-        """Packets sent, bytes and seconds. `rate` in packets a second, `frame_bytes` of a first packet to an IPv4 address
-        (IPv6 has 20 more), `wait` the seconds for the last answers, `held_back` the TCP ports that get no byte.
+        """Packets sent, bytes and seconds. `rate` in packets a second, `retries` of a silent pair on average, `frame_bytes`
+        of a first packet to an IPv4 address (IPv6 has 20 more), `wait` the seconds for the last answers, `held_back` the TCP
+        ports that get no byte.
         """
         v6_pairs = self._addresses.count_v6 * self.ports.count
         least_bytes = self.size * frame_bytes + v6_pairs * 20
-        most = self.size * (1 + retries)
+        most = round(self.size * (1 + retries))
         return Estimate(
             pairs=self.size,
             packets_low=self.size,
             packets_high=most,
             bytes_low=least_bytes,
-            bytes_high=least_bytes * (1 + retries),
+            bytes_high=round(least_bytes * (1 + retries)),
             seconds_low=self.size / rate,
             seconds_high=most / rate + wait,
             held_back=tuple(sorted(port for port in set(held_back) if ("tcp", port) in self.ports)),

@@ -1,0 +1,188 @@
+"""The one door to measuring: a plan goes in, each of its blocks comes out once, whatever transports it holds.
+
+    for event in measure(plan, targets, range(plan.blocks)):
+        match event:
+            case BlockDone(number, batch): ...
+            case Progress(): ...
+
+TCP pairs are connected to (`connect`), UDP pairs are asked (`udp`). In a plan with both, the two work at the same time on a
+portion of blocks, and a block is done when both have done their part; portions are so large that waiting for their last
+answers hardly shows, and so small that what waits for the slower transport stays small.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reconshield.scan import connect, udp
+from reconshield.scan.batch import Batch
+from reconshield.scan.crew import BlockDone
+from reconshield.scan.effort import Options, Progress, raised_file_limit
+
+if TYPE_CHECKING:
+    from reconshield.addresses import PortSet
+    from reconshield.scan.plan import Plan
+    from reconshield.scope import Targets
+
+__all__ = ["BlockDone", "Options", "Progress", "engine_rate", "measure"]
+
+PORTION = 65_536
+"""Pairs of a portion in a plan with both transports; it has at least one block."""
+
+LOOK = 0.1
+Part = Iterator[BlockDone | Progress]
+Start = Callable[..., Part]
+
+
+def measure(
+    plan: Plan, targets: Targets, blocks: Iterable[int], options: Options | None = None, stop: threading.Event | None = None
+) -> Iterator[BlockDone | Progress]:
+    """Measure the blocks. When `stop` is set the iterator ends within a second, after the blocks finished by then.
+
+    Raises `Refused` if the plan holds an address that is not in `targets`, or a UDP port that must not be asked.
+    """
+    options, stop = options or Options(), stop or threading.Event()
+    if not plan.ports.udp:
+        return connect.measure(plan, targets, blocks, options, stop)
+    if not plan.ports.tcp:
+        return udp.measure(plan, targets, blocks, options, stop)
+    udp.measure(plan, targets, ())  # refuses now what it would refuse in the first portion
+    return _measure_both(plan, targets, iter(blocks), options, stop)
+
+
+def engine_rate(ports: PortSet) -> float:
+    """Endpoints a second that the engine is expected to measure on a fast link."""
+    if not ports.udp:
+        return connect.EXPECTED_RATE
+    if not ports.tcp:
+        return udp.EXPECTED_RATE
+    tcp = replace(ports, udp=()).count / ports.count
+    return 1 / max(tcp / connect.EXPECTED_RATE, (1 - tcp) / udp.EXPECTED_RATE)
+
+
+def _measure_both(
+    plan: Plan, targets: Targets, blocks: Iterator[int], options: Options, stop: threading.Event
+) -> Iterator[BlockDone | Progress]:
+    tcp_share = replace(plan.ports, udp=()).count / plan.ports.count
+    before, size = Progress(0, 0, 0.0, 0, None, None), max(1, PORTION // plan.block_size)
+    with raised_file_limit() as files:
+        window = max(1, min(options.window, files // 2))
+        starts: list[tuple[Start, Options]] = [
+            (connect.measure, _share(options, tcp_share, window)),
+            (udp.measure, _share(options, 1 - tcp_share, window)),
+        ]
+        while not stop.is_set() and (portion := list(islice(blocks, size))):
+            latest = before
+            with _both(lambda start, its: start(plan, targets, portion, its, stop), starts) as events:
+                for event in events:
+                    if isinstance(event, Progress):
+                        latest = _add(before, event)
+                        yield latest
+                    else:
+                        yield event
+            before = latest
+
+
+def _share(options: Options, share: float, window: int) -> Options:
+    """The limits are for both together: each gets as much as it has of the pairs, so both end at about the same time."""
+
+    def part(limit: float | None) -> float | None:
+        return limit * share if limit is not None else None
+
+    return replace(options, rate=part(options.rate), per_host=part(options.per_host), window=window)
+
+
+@contextmanager
+def _both(
+    begin: Callable[[Start, Options], Part], starts: list[tuple[Start, Options]]
+) -> Iterator[Iterator[BlockDone | Progress]]:
+    """Run the parts of a portion in threads of their own; ended with the `with` block."""
+    found: queue.Queue[tuple[int, BlockDone | Progress | BaseException | None]] = queue.Queue(64)
+    abandoned = threading.Event()
+
+    def put(at: int, what: BlockDone | Progress | BaseException | None) -> None:
+        while not abandoned.is_set():
+            with suppress(queue.Full):
+                found.put((at, what), timeout=LOOK)
+                return
+
+    def pump(at: int) -> None:
+        """A thread's life. It has no caller to raise to, so the reader raises what ended it."""
+        failure: BaseException | None = None
+        try:
+            part = begin(*starts[at])
+            for event in part:
+                put(at, event)
+                if abandoned.is_set():
+                    getattr(part, "close")()  # noqa: B009  an Iterator has no close in its type; a generator does
+                    break
+        except BaseException as raised:  # noqa: BLE001
+            failure = raised
+        put(at, failure)
+
+    threads = [threading.Thread(target=pump, args=(at,), name="engine", daemon=True) for at in range(len(starts))]
+    for thread in threads:
+        thread.start()
+    try:
+        yield _join(found, len(threads))
+    finally:
+        abandoned.set()
+        for thread in threads:
+            thread.join()
+
+
+def _join(
+    found: queue.Queue[tuple[int, BlockDone | Progress | BaseException | None]], parts: int
+) -> Iterator[BlockDone | Progress]:
+    """Put the halves of each block together, and add up how far both are."""
+    halves: dict[int, Batch] = {}
+    progress: dict[int, Progress] = {}
+    running = parts
+    while running:
+        at, event = found.get()
+        match event:
+            case None:
+                running -= 1
+            case BaseException():
+                raise event
+            case Progress():
+                progress[at] = event
+                yield _sum(progress.values())
+            case BlockDone(number, batch):
+                if number in halves:
+                    yield BlockDone(number, np.concatenate([halves.pop(number), batch]))
+                else:
+                    halves[number] = batch
+
+
+def _sum(parts: Iterable[Progress]) -> Progress:
+    """Both parts of a scan as one; the loss is that of the part that loses more."""
+    each = list(parts)
+    return Progress(
+        done=sum(part.done for part in each),
+        open=sum(part.open for part in each),
+        rate=sum(part.rate for part in each),
+        retransmitted=sum(part.retransmitted for part in each),
+        loss=max((part.loss for part in each if part.loss is not None), default=None),
+        slowed=next((part.slowed for part in each if part.slowed), None),
+    )
+
+
+def _add(before: Progress, now: Progress) -> Progress:
+    """Progress of this portion on top of the earlier ones."""
+    return replace(
+        now,
+        done=before.done + now.done,
+        open=before.open + now.open,
+        retransmitted=before.retransmitted + now.retransmitted,
+        loss=max((loss for loss in (before.loss, now.loss) if loss is not None), default=None),
+        slowed=now.slowed or before.slowed,
+    )
