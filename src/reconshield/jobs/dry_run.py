@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from math import ceil
 from typing import Any
 
 from reconshield.jobs.scan import IDENTIFY_LEVEL, Prepared, sending_rate
+from reconshield.knowledge.payloads import DATAGRAMS
 from reconshield.knowledge.ports import held_back
-from reconshield.scan.connect import FRAME_BYTES
+from reconshield.report.result import port_words
+from reconshield.scan import connect, udp
 from reconshield.scan.plan import Estimate
 from reconshield.text import count, duration, plural, rate, size
 
@@ -16,20 +20,24 @@ def describe_plan(prepared: Prepared) -> Iterator[str]:
     """Lines for the terminal."""
     plan, estimate = prepared.plan, estimate_plan(prepared)
     hosts, ports = plan.targets.count, plan.ports.count
-    product = f"{plural(hosts, 'address', 'addresses')} × {plural(ports, 'TCP port', 'TCP ports')}"
+    product = f"{plural(hosts, 'address', 'addresses')} × {plural(ports, *port_words(plan.ports.text()))}"
     yield f"plan    {product} = {plural(plan.size, 'endpoint', 'endpoints')}   (nothing was sent)"
     yield f"grant   {grant_text(prepared)}"
     yield (
-        f"send    {count(estimate.packets_low)} connects, at most {count(estimate.packets_high)} with retries; "
+        f"send    {packets_text(prepared)}, at most {count(estimate.packets_high)} with retries; "
         f"{size(estimate.bytes_high)}; {duration(estimate.seconds_low)} to {duration(estimate.seconds_high)} "
-        f"at {rate(sending_rate(prepared.targets, prepared.options))}"
+        f"at {rate(sending_rate(prepared.targets, prepared.options, plan.ports))}"
     )
+    if plan.ports.udp:
+        yield f"        a host that thins out its ICMP errors may take up to {duration(prepared.options.patience)} longer"
     if prepared.targets.level >= IDENTIFY_LEVEL:
         yield "then    per open endpoint at most 8 connections to identify and judge it"
     else:
         yield "then    nothing: level 2 is a port scan, services are guessed from the port"
     for kind, ports_held in held_ports(prepared).items():
         yield f"held    {', '.join(map(str, ports_held))} ({kind}): state is measured, no byte is sent"
+    for sentence in prepared.left_out:
+        yield f"not     {sentence}"
 
 
 def plan_data(prepared: Prepared) -> dict[str, Any]:
@@ -47,7 +55,7 @@ def plan_data(prepared: Prepared) -> dict[str, Any]:
         "engine": "connect",
         "level": prepared.targets.level,
         "grant": ",".join(prepared.targets.grants) or None,
-        "not_measured": [f"{d.addresses.text()}: {d.why}" for d in prepared.targets.dropped],
+        "not_measured": [*(f"{d.addresses.text()}: {d.why}" for d in prepared.targets.dropped), *prepared.left_out],
         "packets": [estimate.packets_low, estimate.packets_high],
         "bytes": [estimate.bytes_low, estimate.bytes_high],
         "seconds": [round(estimate.seconds_low, 3), round(estimate.seconds_high, 3)],
@@ -56,7 +64,24 @@ def plan_data(prepared: Prepared) -> dict[str, Any]:
 
 
 def estimate_plan(prepared: Prepared) -> Estimate:
-    return prepared.plan.estimate(rate=sending_rate(prepared.targets, prepared.options), frame_bytes=FRAME_BYTES)
+    """TCP is asked twice at most where nothing is lost, UDP as often as the payload table allows."""
+    plan, ports = prepared.plan, prepared.plan.ports
+    tcp, all_ports = replace(ports, udp=()).count, ports.count
+    frames = tcp * connect.FRAME_BYTES + udp.question_bytes(ports, prepared.targets.level)
+    return plan.estimate(
+        rate=sending_rate(prepared.targets, prepared.options, ports),
+        frame_bytes=ceil(frames / all_ports),
+        retries=(tcp + (all_ports - tcp) * (DATAGRAMS - 1)) / all_ports,
+    )
+
+
+def packets_text(prepared: Prepared) -> str:
+    """`1,000 connects and 20 datagrams`."""
+    ports, hosts = prepared.plan.ports, prepared.plan.targets.count
+    tcp = hosts * replace(ports, udp=()).count
+    datagrams = hosts * replace(ports, tcp=()).count
+    parts = [plural(tcp, "connect", "connects")] if tcp or not datagrams else []
+    return " and ".join([*parts, plural(datagrams, "datagram", "datagrams")] if datagrams else parts)
 
 
 def grant_text(prepared: Prepared) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from reconshield.addresses import LOOPBACK
 from reconshield.jobs.coverage import is_import, load_coverage
 from reconshield.knowledge.ports import held_back
-from reconshield.model import Endpoint, Observation, Service, State
+from reconshield.model import Endpoint, Observation, Service, State, Transport
 from reconshield.report.result import HeldBack, RatedService, RunHead, RunResult, RunState, Summary
 from reconshield.scan.plan import Plan
 from reconshield.store import services as kept
@@ -70,6 +70,7 @@ def load_head(run: Run) -> RunHead:
         seed=0,
         addresses=said["addresses"],
         dropped=tuple(options["dropped"]),
+        imported=True,
     )
 
 
@@ -131,6 +132,8 @@ def summarise(
     measured = sum(plan.block_length(block) for block in done)
     answered = load_observations(store, run.id)
     states = np.bincount(answered["state"], minlength=6)
+    udp = count_udp(plan, done)
+    silent_udp = udp - int((answered["transport"] == Transport.UDP).sum())
     waiting = kept.endpoints_without_service(store, run.id)
     state: RunState = "complete" if done.issuperset(share) and not waiting else "partial"
     before = run.summary or {}
@@ -140,11 +143,20 @@ def summarise(
         measured=measured,
         open=int(states[State.OPEN]),
         closed=int(states[State.CLOSED]),
-        filtered=int(states[State.FILTERED]) + measured - len(answered),
+        filtered=int(states[State.FILTERED]) + measured - len(answered) - silent_udp,
         unreachable=int(states[State.UNREACHABLE]),
-        open_filtered=int(states[State.OPEN_FILTERED]),
+        open_filtered=int(states[State.OPEN_FILTERED]) + silent_udp,
         retransmitted=retransmitted + int(before.get("retransmitted", 0)),
         seconds=seconds + float(before.get("seconds", 0.0)),
         loss=loss if loss is not None else before.get("loss"),
         slowed=(*before.get("slowed", ()), *slowed),
     )
+
+
+def count_udp(plan: Plan, done: set[int]) -> int:
+    """How many UDP endpoints the finished blocks hold; computed from their pairs only if the plan is mixed and unfinished."""
+    if not plan.ports.tcp or not plan.ports.udp:
+        return sum(plan.block_length(block) for block in done) if plan.ports.udp else 0
+    if len(done) == plan.blocks:
+        return plan.targets.count * replace(plan.ports, tcp=()).count
+    return sum(int((plan.pairs(block).transport == Transport.UDP).sum()) for block in done)

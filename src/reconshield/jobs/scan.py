@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconshield.addresses import PortSet, parse_ports
 from reconshield.errors import Refused, UserError
+from reconshield.jobs.coverage import is_import
 from reconshield.jobs.grants import authorise_scan
 from reconshield.jobs.results import head_of, held_of, summarise
 from reconshield.knowledge.names import ports_of
@@ -25,8 +26,9 @@ from reconshield.knowledge.ports import held_back, top_ports
 from reconshield.model import Endpoint, Finding, Observation, Reason, Service, State
 from reconshield.report.result import HeldBack, RatedService, RunHead, Summary
 from reconshield.scan.batch import Batch, records
-from reconshield.scan.connect import EXPECTED_RATE, BlockDone, Options, Progress, measure
+from reconshield.scan.engine import BlockDone, Options, Progress, engine_rate, measure
 from reconshield.scan.plan import Plan, expected_rate, make_plan
+from reconshield.scan.udp import unmeasurable_ports
 from reconshield.scope import Targets
 from reconshield.settings import Settings
 from reconshield.store.db import Store
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 COMMON_PORTS = 1000
 """TCP ports that are measured when none are named."""
 CEILINGS = {"polite": 500.0, "normal": 25_000.0, "fast": None}
-"""Connects a second, by manner; `--rate` comes before them."""
+"""Attempts a second, by manner; `--rate` comes before them."""
 PER_HOST = 1000.0
 LEVELS = (2, 3, 4)
 IDENTIFY_LEVEL = 3
@@ -75,6 +77,8 @@ class Prepared:
     options: Options
     vantage: str
     run: Run | None = None
+    left_out: tuple[str, ...] = ()
+    """Ports that were asked for and cannot be measured, one sentence each."""
 
     @property
     def blocks(self) -> range:
@@ -138,12 +142,12 @@ def prepare_scan(store: Store, settings: Settings, request: ScanRequest, now: fl
     """Authorise and plan. Raises UserError for a mistake in the request and Refused when no grant allows it."""
     check_engine(request.engine)
     check_level(request.level)
-    ports = choose_ports(request)
+    ports, left_out = leave_out(choose_ports(request), request)
     targets = authorise(store, request, now)
     options = choose_options(request, targets)
-    plan = make_plan(targets.addresses, ports, rate=sending_rate(targets, options), seed=request.seed)
+    plan = make_plan(targets.addresses, ports, rate=sending_rate(targets, options, ports), seed=request.seed)
     plan.shard(*request.shard)
-    return Prepared(request, targets, plan, options, settings.vantage)
+    return Prepared(request, targets, plan, options, settings.vantage, left_out=left_out)
 
 
 def prepare_resume(store: Store, run_text: str, request: ScanRequest, now: float) -> Prepared:
@@ -151,6 +155,9 @@ def prepare_resume(store: Store, run_text: str, request: ScanRequest, now: float
     if request.targets or request.ports or request.top:
         raise UserError("a resumed scan keeps its targets and ports", where="--resume", hint="reconshield scan --resume latest")
     run = find_run(store, run_text)
+    if is_import(run):
+        hint = "scan its targets, or import the whole file"
+        raise UserError("an import cannot be resumed, for nothing was measured here", where=run.id, hint=hint)
     if run.state == "complete":
         raise UserError("this run is complete", where=run.id, hint=f"reconshield report {run.id}")
     before = run.options
@@ -210,15 +217,33 @@ def choose_ports(request: ScanRequest) -> PortSet:
     asked = parse_ports(request.ports)
     ports = asked.ports
     for transport, name in asked.names:
-        found = [(t, p) for t, p in ports_of(name) if transport in ("", t)]
-        tcp_only = found if transport == "udp" else [(t, p) for t, p in found if t == "tcp"]
+        found = ports_of(name, transport)
+        if not found:
+            hint = f"-p {name}" if transport == "udp" else f"-p U:{name}"
+            raise UserError(f"{name} has no {transport.upper()} port", where=f"-p {request.ports}", hint=hint)
         ports |= PortSet(
-            tcp=tuple((p, p) for t, p in tcp_only if t == "tcp"), udp=tuple((p, p) for t, p in tcp_only if t == "udp")
+            tcp=tuple((port, port) for kind, port in found if kind == "tcp"),
+            udp=tuple((port, port) for kind, port in found if kind == "udp"),
         )
-    if ports.udp:
-        hint = "leave the UDP ports out"
-        raise UserError("the connect engine measures TCP ports only", where=f"-p {request.ports}", hint=hint)
     return ports
+
+
+def leave_out(ports: PortSet, request: ScanRequest) -> tuple[PortSet, tuple[str, ...]]:
+    """Take away the UDP ports to which nothing may be sent: without a datagram their state is not known, so they are said."""
+    held = unmeasurable_ports(ports)
+    if not held:
+        return ports, ()
+    kept = ports - PortSet(udp=tuple((port, port) for port in held))
+    if not kept:
+        raise UserError(
+            f"there is nothing to measure: {next(iter(held.values()))}",
+            where=f"-p {request.ports}",
+            hint="TCP ports of such devices are measured without sending a byte",
+        )
+    reasons: dict[str, list[int]] = {}
+    for port, why in held.items():
+        reasons.setdefault(why, []).append(port)
+    return kept, tuple(f"U:{PortSet(udp=tuple((p, p) for p in row)).text()[2:]}: {why}" for why, row in reasons.items())
 
 
 def choose_options(request: ScanRequest, targets: Targets) -> Options:
@@ -232,9 +257,10 @@ def choose_options(request: ScanRequest, targets: Targets) -> Options:
     return Options(rate=request.rate or ceiling, per_host=request.per_host or per_host)
 
 
-def sending_rate(targets: Targets, options: Options) -> float:
-    """Connects a second that are to be expected."""
-    return expected_rate(targets.addresses, targets.exempt, engine=EXPECTED_RATE, rate=options.rate, per_host=options.per_host)
+def sending_rate(targets: Targets, options: Options, ports: PortSet) -> float:
+    """Endpoints a second that are to be expected."""
+    engine = engine_rate(ports)
+    return expected_rate(targets.addresses, targets.exempt, engine=engine, rate=options.rate, per_host=options.per_host)
 
 
 def repeated_options(request: ScanRequest) -> str:
@@ -302,7 +328,7 @@ def kept_options(prepared: Prepared) -> Mapping[str, Any]:
         "targets": list(request.targets),
         "exclude": list(request.exclude),
         "shard": list(request.shard),
-        "dropped": [f"{d.addresses.text()}: {d.why}" for d in prepared.targets.dropped],
+        "dropped": [*(f"{d.addresses.text()}: {d.why}" for d in prepared.targets.dropped), *prepared.left_out],
     }
 
 

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 from reconshield.knowledge.risk import MAXIMA
 from reconshield.model import Confidence, Endpoint, Finding, Risk, Severity
-from reconshield.report.result import RatedService, RunHead, RunResult
+from reconshield.report.result import RatedService, RunHead, RunResult, port_words
 from reconshield.scope import LEVELS
 from reconshield.text import count, duration, percent, plural
 
@@ -147,8 +147,7 @@ def target_text(head: RunHead, shown: int = 3) -> str:
 def measured_text(head: RunHead) -> str:
     """`254 addresses × 1,000 TCP ports`."""
     ports = head.probes // head.addresses if head.addresses else 0
-    one, many = ("port", "ports") if "U:" in head.ports else ("TCP port", "TCP ports")
-    return f"{plural(head.addresses, 'address', 'addresses')} × {plural(ports, one, many)}"
+    return f"{plural(head.addresses, 'address', 'addresses')} × {plural(ports, *port_words(head.ports))}"
 
 
 def level_text(level: int) -> str:
