@@ -194,8 +194,8 @@ def is_dangerous(character: str) -> bool:
 def test_the_evidence_still_has_every_byte(world: World, shown: Path) -> None:
     answer = reconshield(world.scanner, shown, "report", "latest", "--format", "jsonl", "--with-evidence")
     [turn] = [turn for turn in answer.services()[HOST, 6543]["evidence"] if turn["received"]]
-    shown = turn["received"].replace("\\\\", "\\x5c")
+    written = turn["received"].replace("\\\\", "\\x5c")
     kept = re.sub(
-        r"\\x([0-9a-f]{2})|\\(.)", lambda m: chr(int(m[1], 16)) if m[1] else {"r": "\r", "n": "\n"}.get(m[2], m[2]), shown
+        r"\\x([0-9a-f]{2})|\\(.)", lambda m: chr(int(m[1], 16)) if m[1] else {"r": "\r", "n": "\n"}.get(m[2], m[2]), written
     )
     assert kept.encode("latin-1") == BYTES + b"\r\n"
