@@ -9,6 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import create_engine, text
+
+from reconshield.store.db import read_url
 
 
 def server_programs() -> Path | None:
@@ -38,3 +43,13 @@ def private_server(programs: Path, *, fsync: bool) -> Iterator[str]:
             run("pg_ctl", "-w", "-m", "immediate", "stop")
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def make_database(server: str) -> str:
+    """The URL of a new, empty database."""
+    name = f"t{uuid4().hex[:12]}"
+    engine = create_engine(read_url(server), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return server.replace("/postgres?", f"/{name}?")

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, text
 
-from postgres import private_server, server_programs
-from reconshield.store.db import Store, open_store, read_url
+from postgres import make_database, private_server, server_programs
+from reconshield.store.db import Store, open_store
 
 
 @pytest.fixture(scope="session")
@@ -23,12 +21,7 @@ def server() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(server: str) -> str:
     """A new, empty database."""
-    name = f"t{uuid4().hex[:12]}"
-    engine = create_engine(read_url(server), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.replace("/postgres?", f"/{name}?")
+    return make_database(server)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])

@@ -1,6 +1,7 @@
 """Opening a database: private, migrated with a backup, and refused in words when it cannot be."""
 
 import os
+import re
 import resource
 import shutil
 import sqlite3
@@ -12,14 +13,13 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
+from postgres import make_database
 from reconshield.errors import StoreError, UserError
 from reconshield.store.audit import append_entry
-from reconshield.store.db import Store, open_store, read_url, sqlite_engine
+from reconshield.store.db import Store, open_store, postgres_engine, read_url, sqlite_engine
 from reconshield.store.grants import add_grant, list_grants
 from reconshield.store.migrate import HEAD, alembic_config, upgrade
 from reconshield.store.tables import METADATA
@@ -44,19 +44,53 @@ def test_a_new_database_is_private_whatever_the_umask(tmp_path: Path) -> None:
         os.umask(before)
 
 
-def test_the_tables_in_code_are_what_the_migrations_make(store: Store) -> None:
-    with store.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, METADATA) == []
-    assert all(next(iter(table.columns)).name == "workspace" for table in METADATA.tables.values())
+SCHEMA = {
+    "sqlite": ["SELECT type, name, tbl_name, sql FROM sqlite_master"],
+    "postgresql": [
+        "SELECT to_jsonb(c) - 'table_catalog' - 'udt_catalog' FROM information_schema.columns c WHERE table_schema = 'public'",
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace",
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'",
+        "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+        "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+        "SELECT relname, relkind FROM pg_class WHERE relnamespace = 'public'::regnamespace",
+    ],
+}
+"""Everything that a database says of its tables, keys, indexes, triggers and functions."""
+
+
+def schema_of(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        rows = [row for query in SCHEMA[engine.dialect.name] for row in connection.exec_driver_sql(query)]
+    return sorted(re.sub(r"\s*([(),]|\s)\s*", r"\1", " ".join(map(str, row))) for row in rows)  # layout does not count
+
+
+def test_a_new_database_is_what_the_migrations_make(store: Store, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if store.path is not None:
+        stepwise = sqlite_engine(tmp_path / "stepwise.db")
+    else:
+        stepwise = postgres_engine(read_url(make_database(str(request.getfixturevalue("server")))))
+    with stepwise.begin() as connection:
+        upgrade(connection, "head")
+    made, migrated = schema_of(store.engine), schema_of(stepwise)
+    stepwise.dispose()
+    assert made == migrated
+    assert sum("audit_no_" in line for line in made) == (2 if store.path is not None else 3)
+
+
+def test_every_table_has_its_workspace_first_but_the_one_whose_run_key_implies_it() -> None:
+    first = {table.name: next(iter(table.columns)).name for table in METADATA.tables.values()}
+    assert {name for name, column in first.items() if column != "workspace"} == {"observations"}
+    assert first["observations"] == "run_key"
 
 
 def test_head_is_the_newest_step() -> None:
     assert ScriptDirectory.from_config(alembic_config()).get_current_head() == HEAD
 
 
-def test_opening_again_loads_no_alembic(url: str) -> None:
-    open_store(url).close()
+@pytest.mark.parametrize("new", [True, False])
+def test_opening_loads_no_alembic(url: str, new: bool) -> None:
+    if not new:
+        open_store(url).close()
     code = "from reconshield.store.db import open_store; open_store(sys.argv[1]).close(); print('alembic' in sys.modules)"
     command = [sys.executable, "-c", f"import sys; {code}", url]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -99,8 +133,6 @@ def test_a_backup_is_never_overwritten(tmp_path: Path) -> None:
 
 @pytest.mark.system
 def test_an_older_postgresql_database_is_migrated(postgres_url: str) -> None:
-    from reconshield.store.db import postgres_engine
-
     engine = postgres_engine(read_url(postgres_url))
     with engine.begin() as connection:
         upgrade(connection, "0001")

@@ -31,7 +31,7 @@ from reconshield.model import (
 from reconshield.store.db import Store, open_store
 from reconshield.store.glance import Seen, last_seen
 from reconshield.store.history import endpoint_history, latest_for_port
-from reconshield.store.observations import blocks_done, load_observations, open_endpoints, save_block
+from reconshield.store.observations import blocks_done, count_open, load_observations, open_endpoints, save_block
 from reconshield.store.runs import create_run, find_run, finish_run, list_runs, new_run_id, reopen_run
 from reconshield.store.services import endpoints_without_service, findings, save_service, services
 from reconshield.store.tables import BLOCKS, FINDINGS, OBSERVATIONS, RUNS, SERVICES
@@ -237,6 +237,37 @@ def test_where_a_port_was_open_last(store: Store) -> None:
     assert seen[1].service == SERVICE
     assert len(latest_for_port(store, 110, "tcp", limit=1)) == 1
     assert latest_for_port(store, 110, "udp") == []
+
+
+def test_a_workspace_sees_and_changes_only_its_own_runs(store: Store, url: str) -> None:
+    mine = begin_run(store).id
+    block = answers(("10.77.0.2", 110, OPEN), ("10.77.0.3", 25, OPEN))
+    save_block(store, mine, 0, block)
+    with open_store(url, workspace="other") as other:
+        theirs = begin_run(other).id
+        with other.begin() as connection:  # the same id in both: only the key tells their open endpoints apart
+            connection.execute(RUNS.update().where(RUNS.c.id == theirs).values(id=mine))
+        assert (count_open(other), blocks_done(other, mine), len(load_observations(other, mine))) == ({}, set(), 0)
+        assert (open_endpoints(other, mine), endpoints_without_service(other, mine)) == ([], [])
+        assert (latest_for_port(other, 110, "tcp"), endpoint_history(other, "10.77.0.2")) == ([], [])
+        save_block(other, mine, 0, block[:1])
+        assert (count_open(store), count_open(other)) == ({mine: 2}, {mine: 1})
+        if store.path is not None:
+            assert [(seen.port, seen.run) for seen in last_seen(store.path, 110, workspace="other")] == [(110, mine)]
+            assert last_seen(store.path, 25, workspace="other") == []
+        assert prune_runs(other, NOW + 1)["observations"] == 1
+        with pytest.raises(Exception, match=r"(?i)foreign key"):
+            save_block(other, mine, 1, block)
+    assert (count_open(store), len(load_observations(store, mine))) == ({mine: 2}, 2)
+
+
+def test_a_statement_takes_many_rows_and_the_rest_comes_one_by_one(store: Store) -> None:
+    run = begin_run(store).id
+    for number, size in enumerate((1, 19, 20, 21, 41)):
+        ports = range(1000 * number, 1000 * number + size)
+        save_block(store, run, number, answers(*(("10.77.0.2", port, OPEN) for port in ports)))
+        assert [each.endpoint.port for each in open_endpoints(store, run)[-size:]] == list(ports)
+    assert count_open(store) == {run: 102}
 
 
 def test_prune_deletes_old_runs_whole_and_nothing_else(store: Store, url: str) -> None:

@@ -20,10 +20,10 @@ PATIENCE = 0.05  # seconds, for the lock and again for the query
 # CROSS JOIN keeps SQLite at this order: newest runs first, then one step into the key of the open endpoints.
 NEWEST = """
 SELECT o.ip, o.port, o.transport, o.at, r.id, s.service, s.product
-FROM (SELECT workspace, id FROM runs WHERE workspace = :workspace ORDER BY id DESC LIMIT 200) r
-CROSS JOIN observations o ON o.workspace = r.workspace AND o.run = r.id AND o.port = :port AND o.transport IN (6, 17)
+FROM (SELECT workspace, id, key FROM runs WHERE workspace = :workspace ORDER BY id DESC LIMIT 200) r
+CROSS JOIN observations o ON o.run_key = r.key AND o.port = :port AND o.transport IN (6, 17)
 LEFT JOIN services s
-  ON s.workspace = o.workspace AND s.run = o.run AND s.ip = o.ip AND s.port = o.port AND s.transport = o.transport
+  ON s.workspace = r.workspace AND s.run = r.id AND s.ip = o.ip AND s.port = o.port AND s.transport = o.transport
 ORDER BY r.id DESC, o.at DESC LIMIT :limit
 """
 

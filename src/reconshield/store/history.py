@@ -40,7 +40,7 @@ def endpoint_history(store: Store, ip: str, port: int | None = None) -> list[Sig
     packed = pack_address(ip)
     sightings = []
     with store.read() as connection:
-        for run_id, vantage in runs_of(connection, store):
+        for run_id, _, vantage in runs_of(connection, store):
             answers = answers_of(load_blocks(connection, store, run_id), packed, port)
             if len(answers) == 0:
                 continue
@@ -52,9 +52,10 @@ def endpoint_history(store: Store, ip: str, port: int | None = None) -> list[Sig
     return sightings
 
 
-def runs_of(connection: Connection, store: Store) -> list[tuple[str, str]]:
-    query = select(RUNS.c.id, RUNS.c.vantage).where(RUNS.c.workspace == store.workspace).order_by(RUNS.c.id.desc())
-    return [(row.id, row.vantage) for row in connection.execute(query)]
+def runs_of(connection: Connection, store: Store) -> list[tuple[str, int, str]]:
+    """Id, key and vantage, newest first."""
+    query = select(RUNS.c.id, RUNS.c.key, RUNS.c.vantage).where(RUNS.c.workspace == store.workspace).order_by(RUNS.c.id.desc())
+    return [(row.id, row.key, row.vantage) for row in connection.execute(query)]
 
 
 def answers_of(whole: NDArray[Any], packed: bytes, port: int | None) -> NDArray[Any]:
@@ -86,8 +87,8 @@ def latest_for_port(store: Store, port: int, transport: str, limit: int = 50) ->
     protocol = Transport[transport.upper()].value
     found: dict[bytes, Sighting] = {}
     with store.read() as connection:
-        for run_id, vantage in runs_of(connection, store):
-            rows = open_rows(connection, store, run_id, port, protocol, limit + len(found))
+        for run_id, key, vantage in runs_of(connection, store):
+            rows = open_rows(connection, key, port, protocol, limit + len(found))
             fresh = [row for row in rows if row.ip not in found]
             known = services_on(connection, store, run_id, port, protocol, [row.ip for row in fresh])
             found |= {row.ip: Sighting(run_id, vantage, observation_of(row), known.get(row.ip)) for row in fresh}
@@ -96,9 +97,9 @@ def latest_for_port(store: Store, port: int, transport: str, limit: int = 50) ->
     return list(found.values())[:limit]
 
 
-def open_rows(connection: Connection, store: Store, run_id: str, port: int, protocol: int, limit: int) -> Sequence[Any]:
+def open_rows(connection: Connection, key: int, port: int, protocol: int, limit: int) -> Sequence[Any]:
     table = OBSERVATIONS.c
-    mine = (table.workspace == store.workspace, table.run == run_id, table.port == port, table.transport == protocol)
+    mine = (table.run_key == key, table.port == port, table.transport == protocol)
     return connection.execute(select(OBSERVATIONS).where(*mine).order_by(table.ip).limit(limit)).all()
 
 

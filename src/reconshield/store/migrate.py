@@ -1,9 +1,9 @@
 """Brings a database to the tables of this version, or says why not.
 
-A new database gets all steps; an older one is copied beside itself (SQLite) and then gets the missing ones; one with an
-unknown step was made by a newer version, one with tables but no steps by another program: both are left untouched. All steps
-run in one transaction under a lock (SQLite: the write lock; PostgreSQL: an advisory lock), so two processes that start together
-do it once, and a failed migration leaves the old state.
+A new database gets the tables as they are now, without Alembic, whose loading would be most of a first scan's start; an older
+one is copied beside itself (SQLite) and then gets the missing steps; one with an unknown step was made by a newer version, one
+with tables but no steps by another program: both are left untouched. All is one transaction under a lock (SQLite: the write
+lock; PostgreSQL: an advisory lock), so two processes that start together do it once, and a failure leaves the old state.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 
 from reconshield.errors import StoreError
+from reconshield.store.tables import create_tables
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -44,9 +45,24 @@ def migrate(engine: Engine, where: str, path: Path | None) -> None:
         refuse_unknown(found, where)
         if found == HEAD:
             return
-        if found is not None and path is not None:
+        if found is None:
+            create_tables(connection)
+            stamp_head(connection)
+            return
+        if path is not None:
             copy_database(path, free_name(path, found))
         upgrade(connection, "head")
+
+
+def stamp_head(connection: Connection) -> None:
+    """Alembic's own table, as Alembic makes it, with the newest step in it."""
+    connection.execute(
+        text(
+            "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
+            " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+        )
+    )
+    connection.execute(text("INSERT INTO alembic_version (version_num) VALUES (:head)"), {"head": HEAD})
 
 
 def find_revision(connection: Connection, where: str) -> str | None:

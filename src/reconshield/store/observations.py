@@ -19,10 +19,11 @@ from reconshield.model import OBSERVATION_FIELDS, Endpoint, Observation, Reason,
 from reconshield.store.bulk import insert_open
 from reconshield.store.columns import unpack_address
 from reconshield.store.db import Store
-from reconshield.store.tables import BLOCKS, OBSERVATIONS
+from reconshield.store.runs import run_key
+from reconshield.store.tables import BLOCKS, OBSERVATIONS, RUNS
 
 STORED = np.dtype([(name, f"<{kind}") for name, kind in OBSERVATION_FIELDS])
-"""The form inside a block: packed, low byte first, whatever machine wrote it."""
+"""The form of a row inside a block: packed, low byte first, whatever machine wrote it."""
 
 NEW_BLOCK = text(
     "INSERT INTO blocks (workspace, run, number, answered, data) VALUES (:workspace, :run, :number, :answered, :data)"
@@ -38,13 +39,14 @@ def save_block(store: Store, run_id: str, number: int, array: NDArray[Any]) -> b
         "run": run_id,
         "number": int(number),
         "answered": len(block),
-        "data": zlib.compress(block.tobytes(), 1),
+        "data": pack_block(block),
     }
     opened = block[block["state"] == State.OPEN]
     with store.begin() as connection:
         if connection.execute(NEW_BLOCK, row).rowcount == 0:
             return False
-        insert_open(connection, store.workspace, run_id, opened)
+        if len(opened):
+            insert_open(connection, connection.execute(run_key(store, run_id)).scalar_one(), opened)
     return True
 
 
@@ -74,37 +76,43 @@ def load_blocks(connection: Connection, store: Store, run_id: str) -> NDArray[An
     with connection.execute(query.execution_options(yield_per=16)) as rows:
         for row in rows:
             end = filled + row.answered
-            whole[filled:end] = unpack_block(row.data, row.answered, f"{store.where}, {run_id}, block {row.number}")
+            unpack_block(row.data, whole[filled:end], f"{store.where}, {run_id}, block {row.number}")
             filled = end
     return whole
 
 
-def unpack_block(data: bytes, answered: int, where: str) -> NDArray[Any]:
+def pack_block(block: NDArray[Any]) -> bytes:
+    """First all first bytes of the rows, then all second ones, and so on: half the size and half the work of row after row."""
+    return zlib.compress(byte_table(block).T.tobytes(), 1)
+
+
+def unpack_block(data: bytes, place: NDArray[Any], where: str) -> None:
+    """Put the rows back where they are wanted."""
     try:
-        block = np.frombuffer(zlib.decompress(data), STORED)
-    except (zlib.error, ValueError) as error:
-        raise damaged(where) from error
-    if len(block) != answered:
-        raise damaged(where)
-    return block
+        columns = np.frombuffer(zlib.decompress(data), np.uint8).reshape(STORED.itemsize, len(place))
+    except (zlib.error, ValueError) as error:  # the latter: another number of rows
+        hint = "restore a backup (docs/store.md), or scan again"
+        raise StoreError("a stored block is damaged", where=where, hint=hint) from error
+    byte_table(place)[:] = columns.T
 
 
-def damaged(where: str) -> StoreError:
-    return StoreError("a stored block is damaged", where=where, hint="restore a backup (docs/store.md), or scan again")
+def byte_table(rows: NDArray[Any]) -> NDArray[np.uint8]:
+    """The same memory as one line of bytes a row."""
+    return rows.view(np.uint8).reshape(len(rows), STORED.itemsize)
 
 
 def count_open(store: Store) -> dict[str, int]:
     """How many open endpoints each run of the workspace has; runs without any are left out."""
-    mine = OBSERVATIONS.c.workspace == store.workspace
-    query = select(OBSERVATIONS.c.run, func.count().label("number")).where(mine).group_by(OBSERVATIONS.c.run)
+    both = OBSERVATIONS.join(RUNS, RUNS.c.key == OBSERVATIONS.c.run_key)
+    query = select(RUNS.c.id, func.count().label("number")).select_from(both).where(RUNS.c.workspace == store.workspace)
     with store.read() as connection:
-        return {row.run: row.number for row in connection.execute(query)}
+        return {row.id: row.number for row in connection.execute(query.group_by(RUNS.c.id))}
 
 
 def open_endpoints(store: Store, run_id: str) -> list[Observation]:
     """The open endpoints of a run, by address, port and transport."""
-    mine = (OBSERVATIONS.c.workspace == store.workspace, OBSERVATIONS.c.run == run_id)
-    query = select(OBSERVATIONS).where(*mine).order_by(OBSERVATIONS.c.ip, OBSERVATIONS.c.port, OBSERVATIONS.c.transport)
+    mine = OBSERVATIONS.c.run_key == run_key(store, run_id).scalar_subquery()
+    query = select(OBSERVATIONS).where(mine).order_by(OBSERVATIONS.c.ip, OBSERVATIONS.c.port, OBSERVATIONS.c.transport)
     with store.read() as connection:
         return [observation_of(row) for row in connection.execute(query)]
 
@@ -113,4 +121,4 @@ def observation_of(row: Any) -> Observation:
     """A record from a row of the table, whose columns are named as in the array."""
     endpoint = Endpoint(unpack_address(row.ip), row.port, Transport(row.transport).label)
     rtt_ms = row.rtt_us / 1000 if row.rtt_us else None
-    return Observation(endpoint, State(row.state), Reason(row.reason), row.at, row.ttl or None, rtt_ms)
+    return Observation(endpoint, State.OPEN, Reason(row.reason), row.at, row.ttl or None, rtt_ms)

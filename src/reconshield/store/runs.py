@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Select, func, insert, select, update
 
 from reconshield.errors import UserError
 from reconshield.model import Json
@@ -58,15 +58,21 @@ def create_run(
 ) -> Run:
     """Begin a run; it is `running` until `finish_run`."""
     with store.begin() as connection:
-        take_turns(connection, f"runs {store.workspace}")
+        take_turns(connection, "runs")
         taken = set(connection.execute(select(RUNS.c.id).where(RUNS.c.workspace == store.workspace)).scalars())
         run_id = new_run_id(now)
         while run_id in taken:
             run_id = new_run_id(now)
         run = Run(run_id, "running", engine, vantage, level, now, dict(plan), tuple(grants), dict(options or {}))
         fields = {name: getattr(run, name) for name in Run.__slots__} | {"grants": list(run.grants)}
-        connection.execute(insert(RUNS).values(workspace=store.workspace, **fields))
+        highest = connection.execute(select(func.coalesce(func.max(RUNS.c.key), 0))).scalar_one()
+        connection.execute(insert(RUNS).values(workspace=store.workspace, key=highest + 1, **fields))
     return run
+
+
+def run_key(store: Store, run_id: str) -> Select[int]:
+    """The query for the number that stands for this run in `observations`; it finds none of another workspace."""
+    return select(RUNS.c.key).where(RUNS.c.workspace == store.workspace, RUNS.c.id == run_id)
 
 
 def finish_run(store: Store, run_id: str, state: RunState, summary: Json | None, at: float) -> None:

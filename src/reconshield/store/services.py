@@ -29,6 +29,7 @@ from reconshield.model import (
 )
 from reconshield.store.columns import pack_address, unpack_address
 from reconshield.store.db import Store
+from reconshield.store.runs import run_key
 from reconshield.store.tables import ENDPOINT, FINDINGS, OBSERVATIONS, SERVICES
 
 
@@ -76,12 +77,15 @@ def findings(store: Store, run_id: str, endpoint: Endpoint | None = None) -> lis
 
 def endpoints_without_service(store: Store, run_id: str) -> list[Endpoint]:
     """Open endpoints that nobody spoke to yet, by address, port and transport."""
-    same = and_(*(SERVICES.c[name] == OBSERVATIONS.c[name] for name in ENDPOINT))
+    place = [OBSERVATIONS.c[name] for name in ("ip", "port", "transport")]
+    same = and_(
+        SERVICES.c.workspace == store.workspace, SERVICES.c.run == run_id, *(SERVICES.c[each.name] == each for each in place)
+    )
     query = (
-        select(OBSERVATIONS.c.ip, OBSERVATIONS.c.port, OBSERVATIONS.c.transport)
+        select(*place)
         .select_from(OBSERVATIONS.outerjoin(SERVICES, same))
-        .where(OBSERVATIONS.c.workspace == store.workspace, OBSERVATIONS.c.run == run_id, SERVICES.c.service.is_(None))
-        .order_by(OBSERVATIONS.c.ip, OBSERVATIONS.c.port, OBSERVATIONS.c.transport)
+        .where(OBSERVATIONS.c.run_key == run_key(store, run_id).scalar_subquery(), SERVICES.c.service.is_(None))
+        .order_by(*place)
     )
     with store.read() as connection:
         return [endpoint_of(row) for row in connection.execute(query).mappings()]

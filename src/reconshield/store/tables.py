@@ -1,7 +1,8 @@
 """The tables as they are after the newest migration. SQLAlchemy Core: functions write the queries, no object maps to a row.
 
-Every table begins with `workspace`, the tenant. Times are Unix seconds UTC. A test compares this file with what the
-migrations make, on both engines.
+Every table begins with `workspace`, the tenant; `observations` alone has a number that implies it (docs/why.md). Times are Unix
+seconds UTC. A new database is made from this file (`create_tables`), an older one by the migrations; a test compares what comes
+out of the two, on both engines.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     Double,
     ForeignKeyConstraint,
     Integer,
@@ -18,6 +20,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 from reconshield.store.columns import JsonText, SafeText
@@ -64,6 +67,7 @@ RUNS = Table(
     METADATA,
     Column("workspace", Text, nullable=False),
     Column("id", Text, nullable=False),
+    Column("key", Integer, nullable=False, autoincrement=False),
     Column("state", Text, nullable=False),
     Column("engine", Text, nullable=False),
     Column("vantage", SafeText, nullable=False),
@@ -75,9 +79,10 @@ RUNS = Table(
     Column("options", JsonText, nullable=False),
     Column("summary", JsonText),
     PrimaryKeyConstraint("workspace", "id"),
+    UniqueConstraint("key", name="runs_key"),
 )
 """One execution of a plan. `plan` is all that is needed to make the same permutation again: target ranges, port ranges, seed,
-block size."""
+block size. `key` is the run's number in the whole database: it stands for workspace and id where there are millions of rows."""
 
 BLOCKS = Table(
     "blocks",
@@ -90,27 +95,26 @@ BLOCKS = Table(
     PrimaryKeyConstraint("workspace", "run", "number"),
     ForeignKeyConstraint(["workspace", "run"], ["runs.workspace", "runs.id"]),
 )
-"""Blocks of the plan that were finished. `data`: every answer in the block, open ones too, as one compressed array; silence is
-what the plan covers and no block has."""
+"""Blocks of the plan that were finished. `data`: every answer in the block, open ones too, as one compressed array
+(`observations.pack_block`); silence is what the plan covers and no block has."""
 
 OBSERVATIONS = Table(
     "observations",
     METADATA,
-    Column("workspace", Text, nullable=False),
-    Column("run", Text, nullable=False),
+    Column("run_key", Integer, nullable=False),
     Column("port", Integer, nullable=False),
     Column("transport", SmallInteger, nullable=False),
     Column("ip", LargeBinary, nullable=False),
-    Column("state", SmallInteger, nullable=False),
     Column("reason", SmallInteger, nullable=False),
     Column("ttl", SmallInteger, nullable=False),
     Column("rtt_us", BigInteger, nullable=False),
     Column("at", Double, nullable=False),
-    PrimaryKeyConstraint("workspace", "run", "port", "transport", "ip"),
+    PrimaryKeyConstraint("run_key", "port", "transport", "ip"),
     sqlite_with_rowid=False,
 )
 """Open endpoints only. The port comes before the address in the key: who asks for an address looks into the blocks, which know
-the closed answers too, and so this table needs no second index. Written only together with its block, hence no foreign key."""
+the closed answers too, and so this table needs no second index. Written only together with its block, hence no foreign key.
+A million rows can be here: what each row costs decides how fast a scan is stored."""
 
 ENDPOINT = ("workspace", "run", "ip", "port", "transport")
 
@@ -164,3 +168,26 @@ FINDINGS = Table(
     ForeignKeyConstraint([*ENDPOINT], [f"services.{name}" for name in ENDPOINT], ondelete="CASCADE"),
 )
 """Judgements on the facts of a service; replaced with it. `sources` are the references."""
+
+AUDIT_GUARDS: dict[str, list[str]] = {
+    "sqlite": [
+        f"CREATE TRIGGER audit_no_{verb} BEFORE {verb} ON audit\nBEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+        for verb in ("update", "delete")
+    ],
+    "postgresql": [
+        """CREATE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$""",
+        *(
+            f"CREATE TRIGGER audit_no_{verb} BEFORE {verb} ON audit FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
+            for verb in ("update", "delete", "truncate")
+        ),
+    ],
+}
+"""Nobody edits or deletes an entry, not even the owner of the file by accident."""
+
+
+def create_tables(connection: Connection) -> None:
+    """Make everything in an empty database, inside the caller's transaction."""
+    METADATA.create_all(connection, checkfirst=False)
+    for guard in AUDIT_GUARDS[connection.dialect.name]:
+        connection.exec_driver_sql(guard)

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, Table, delete, select
 
 from reconshield.errors import UserError
 from reconshield.store.db import Store, explained_files
@@ -20,15 +20,14 @@ def prune_runs(store: Store, older_than: float) -> dict[str, int]:
 
     Grants and the audit log stay. The file keeps its size until `compact`.
     """
-    old = select(RUNS.c.id).where(RUNS.c.workspace == store.workspace, RUNS.c.started < older_than)
-    counts = {}
+    old = (RUNS.c.workspace == store.workspace, RUNS.c.started < older_than)
+    keys = select(RUNS.c.key).where(*old)
+    conditions: dict[Table, tuple[ColumnElement[bool], ...]] = {OBSERVATIONS: (OBSERVATIONS.c.run_key.in_(keys),)}
+    for table in (FINDINGS, SERVICES, BLOCKS):  # children first
+        conditions[table] = (table.c.workspace == store.workspace, table.c.run.in_(select(RUNS.c.id).where(*old)))
+    conditions[RUNS] = old
     with store.begin() as connection:
-        for table in (FINDINGS, SERVICES, OBSERVATIONS, BLOCKS):  # children first
-            where = (table.c.workspace == store.workspace, table.c.run.in_(old))
-            counts[table.name] = connection.execute(delete(table).where(*where)).rowcount
-        where_run = (RUNS.c.workspace == store.workspace, RUNS.c.started < older_than)
-        counts["runs"] = connection.execute(delete(RUNS).where(*where_run)).rowcount
-    return counts
+        return {table.name: connection.execute(delete(table).where(*where)).rowcount for table, where in conditions.items()}
 
 
 def compact(store: Store) -> None:

@@ -14,6 +14,7 @@ def upgrade() -> None:
         "runs",
         sa.Column("workspace", sa.Text, nullable=False),
         sa.Column("id", sa.Text, nullable=False),
+        sa.Column("key", sa.Integer, nullable=False, autoincrement=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("engine", sa.Text, nullable=False),
         sa.Column("vantage", sa.Text, nullable=False),
@@ -25,6 +26,7 @@ def upgrade() -> None:
         sa.Column("options", sa.Text, nullable=False),
         sa.Column("summary", sa.Text),
         sa.PrimaryKeyConstraint("workspace", "id"),
+        sa.UniqueConstraint("key", name="runs_key"),
     )
     op.create_table(
         "blocks",
@@ -38,17 +40,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "observations",
-        sa.Column("workspace", sa.Text, nullable=False),
-        sa.Column("run", sa.Text, nullable=False),
+        sa.Column("run_key", sa.Integer, nullable=False),
         sa.Column("port", sa.Integer, nullable=False),
         sa.Column("transport", sa.SmallInteger, nullable=False),
         sa.Column("ip", sa.LargeBinary, nullable=False),
-        sa.Column("state", sa.SmallInteger, nullable=False),
         sa.Column("reason", sa.SmallInteger, nullable=False),
         sa.Column("ttl", sa.SmallInteger, nullable=False),
         sa.Column("rtt_us", sa.BigInteger, nullable=False),
         sa.Column("at", sa.Double, nullable=False),
-        sa.PrimaryKeyConstraint("workspace", "run", "port", "transport", "ip"),
+        sa.PrimaryKeyConstraint("run_key", "port", "transport", "ip"),
         sqlite_with_rowid=False,
     )
     op.create_table(
