@@ -1,17 +1,34 @@
-"""HTTP/1.1 (RFC 9110, 9112): one GET of the front page, under our own name, uncompressed; redirects are noted, not followed.
+"""HTTP/1.1 (RFC 9110, 9112): a GET of the front page under our own name, uncompressed, and what serves it.
+
+`identify.applications` knows applications by their pages. Where it wants more, a few further GETs follow: the local page that
+a redirect leads to, the well-known path of an API whose front page says nothing, the one that tells the version, the icon.
+Nothing but GET is sent (and one OPTIONS where a print server may turn to TLS). At level 4 one GET shows whether an API wants a
+login, and a proxy is asked for a name that cannot exist (RFC 2606).
 
 The same probe runs inside TLS. A server that answers a plain request with "speak TLS here" says so in `tls_expected`.
 """
 
 from __future__ import annotations
 
-import html
 import re
+from collections.abc import Generator
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
-from reconshield.identify.probe import Ask, Dialogue, Match, Place, Probe, Where, name_cpe
+from reconshield.identify.applications import (
+    Application,
+    Page,
+    further_paths,
+    question_for,
+    read_answer,
+    read_front,
+    read_page,
+    recognise,
+)
+from reconshield.identify.probe import Ask, Dialogue, Match, Place, Probe, Reconnect, StartTls, Turn, Where, name_cpe
 
-ENOUGH = 32 * 1024
+ENOUGH = 48 * 1024
 HEADERS = (
     "server",
     "x-powered-by",
@@ -79,46 +96,151 @@ PRODUCTS: tuple[tuple[str, str, tuple[str, str] | None], ...] = (
     (r"AmazonS3|MinIO", "MinIO", ("minio", "minio")),
 )
 
-PAGES: tuple[tuple[bytes, str, tuple[str, str]], ...] = (
-    (rb"<title>Statistics Report for HAProxy</title>", "HAProxy", ("haproxy", "haproxy")),
-    (rb"</h1>\nNo server is available to handle this request\.\n", "HAProxy", ("haproxy", "haproxy")),
-    (rb'href="https://nats\.io/favicon\.ico"', "NATS", ("linuxfoundation", "nats-server")),
+SECURITY_HEADERS = (
+    "strict-transport-security",
+    "content-security-policy",
+    "x-frame-options",
+    "x-content-type-options",
+    "referrer-policy",
 )
-"""Pages that a server makes itself, where it sends no `Server` header."""
+LISTING = re.compile(r"^(?:Index of /|Directory listing for /|Directory: /)", re.IGNORECASE)
+PASSWORD_FIELD = re.compile(r"<input\b[^>]{0,300}\btype=[\"']?password", re.IGNORECASE)
+ICON = re.compile(r"<link\b[^>]{0,200}\brel=[\"']?(?:shortcut )?icon\b[^>]{0,200}>", re.IGNORECASE)
+PROXY_PORTS = (3128, 8118, 8888)
+NOWHERE = "http://reconshield.invalid/"
+
+Asking = Generator[Turn, Any, Page]
 
 
 def run() -> Dialogue:
     place = yield Where()
-    answer = yield Ask(request(place), until=read_enough)
-    status = re.match(rb"HTTP/(\d(?:\.\d)?) (\d{3})", answer)
-    if not status:
-        shape = re.match(rb"\s{0,8}<(?:!doctype html|html|head|title)", answer, re.IGNORECASE)
-        return Match("http", facts=page_facts(answer) | {"protocol": "HTTP/0.9"}, sure=False) if shape else None
-    head, _, body = answer.partition(b"\r\n\r\n") if b"\r\n\r\n" in answer else answer.partition(b"\n\n")
-    headers = read_headers(head)
-    facts: dict[str, Any] = {"protocol": f"HTTP/{status[1].decode()}", "status": int(status[2])}
-    facts |= {key: headers[key] for key in ("server", "location") if key in headers}
-    facts["headers"] = {key: headers[key] for key in HEADERS if key in headers}
-    facts |= page_facts(body)
-    if facts["status"] == 401:
-        facts["auth"] = "required"
-        if not place.tls and headers.get("www-authenticate", "").lower().startswith("basic"):
-            facts |= {"login_clear": "offered", "mechanisms_clear": ["Basic"]}  # RFC 7617 §4: no secrecy of its own
-    if not place.tls and facts["status"] in {400, 403, 426, 497} and WANTS_TLS.search(body):
-        facts["tls_expected"] = True
-    return name_product(headers.get("server", ""), body, facts)
+    page = read_page("/", (yield Ask(write_get(place), until=read_enough)))
+    if not page.status:
+        shape = re.match(r"\s{0,8}<(?:!doctype html|html|head|title)", page.body, re.IGNORECASE)
+        return Match("http", facts={"protocol": "HTTP/0.9"}, sure=False) if shape else None
+    facts = describe(page, place)
+    if facts.get("tls_expected"):
+        return name_product(page, None, facts)
+    page, application = yield from find_application(page, place, facts)
+    if application is not None:
+        application, more = yield from question_application(application, page, place)
+        facts |= {"application": application.name} | more
+    if application is not None and application.name == "cups" and not place.tls:
+        facts |= yield from try_upgrade(place)
+    return name_product(page, application, facts)
 
 
-def request(place: Place) -> bytes:
+def find_application(page: Page, place: Place, facts: dict[str, Any]) -> Generator[Turn, Any, tuple[Page, Application | None]]:
+    """By the front page, by where it leads on this server, by the well-known path of a silent API, by its icon."""
+    application = recognise(page)
+    onward = local_path(page, place)
+    if application is None and onward:
+        front, page = page, (yield from get(place, onward))
+        application = recognise(page)
+        facts |= {key: value for key, value in (("redirect", onward), ("title", page.title)) if value}
+        facts |= describe_page(page, place)
+        page = page if page.status else front
+    for path in further_paths(page, place.port) if application is None else ():
+        answer = yield from get(place, path)
+        application = recognise(answer)
+        if application is not None:
+            return answer, application
+    if application is None and page.is_page and ICON.search(page.body):
+        icon = yield from get(place, "/favicon.ico")
+        if icon.status == 200 and icon.raw:
+            facts["favicon_sha256"] = sha256(icon.raw).hexdigest()
+    return page, application
+
+
+def question_application(
+    application: Application, page: Page, place: Place
+) -> Generator[Turn, Any, tuple[Application, dict[str, Any]]]:
+    """Its version and whether it wants a login, from the page that showed it and one more where that says more."""
+    facts = read_front(application, page)
+    question = question_for(application.name, level=3)
+    if question is not None:
+        answer = page if page.path == question.path else (yield from get(place, question.path))
+        application, more = read_answer(question, answer, application)
+        facts |= more
+    if application.kind in {"admin", "device"} and page.status in {200, 301, 302, 303, 307, 308, 401, 403}:
+        facts["admin_panel"] = True
+    if application.kind == "metrics":
+        facts["metrics"] = True
+    return application, facts | ({"application_version": application.version} if application.version else {})
+
+
+def assess(match: Match) -> Dialogue:
+    """One GET whose answer a login should guard, or a proxy's for nowhere."""
+    place = yield Where()
+    facts = dict(match.facts)
+    question = question_for(str(facts.get("application", "")), level=4)
+    if question is not None and facts.get("auth") != "none":
+        known = Application(question.application, match.product or "", match.version)
+        answer = read_page(question.path, (yield Ask(write_get(place, question.path), until=read_enough)))
+        application, more = read_answer(question, answer, known)
+        if more or application.version != match.version:
+            return replace(match, version=application.version, facts=facts | more)
+    if match.service == "http-proxy" or place.port in PROXY_PORTS:
+        answer = read_page(NOWHERE, (yield Ask(write_get(place, NOWHERE), until=read_enough)))
+        return replace(match, facts=facts | judge_proxy(answer))
+    return match
+
+
+def judge_proxy(page: Page) -> dict[str, Any]:
+    """A proxy that tried to look up a name that cannot exist serves us; one that wants a login or refuses says so."""
+    if page.status == 407:
+        return {"auth": "required", "open_proxy": False}
+    if page.status in {502, 503, 504} and page.headers.get("x-squid-error", "DNS").find("DNS") >= 0:
+        return {"auth": "none", "open_proxy": True}
+    return {"open_proxy": False} if page.status in {400, 403, 404, 405} else {}
+
+
+def try_upgrade(place: Place) -> Generator[Turn, Any, dict[str, Any]]:
+    """The upgrade of a plain connection to TLS (RFC 2817 §3.2), which print servers offer."""
+    if not (yield Reconnect()):
+        return {}
+    lines = ["OPTIONS * HTTP/1.1", f"Host: {host_of(place)}", "User-Agent: ReconShield", "Connection: Upgrade"]
+    request = "\r\n".join([*lines, "Upgrade: TLS/1.2", "", ""]).encode("latin-1", "replace")
+    answer = yield Ask(request, until=lambda data: b"\r\n\r\n" in data)
+    if not re.match(rb"HTTP/1\.1 101 ", answer):
+        return {"starttls": "not offered"}
+    upgraded = yield StartTls()
+    return {"starttls": "offered"} | ({"starttls_failed": True} if upgraded is None else {"starttls_tls": upgraded})
+
+
+def get(place: Place, path: str) -> Asking:
+    """One more GET, on a connection of its own; an empty page when there is none left."""
+    if not (yield Reconnect()):
+        return Page(path)
+    return read_page(path, (yield Ask(write_get(place, path), until=read_enough)))
+
+
+def host_of(place: Place) -> str:
     host = f"[{place.host}]" if ":" in place.host else place.host
-    usual = 443 if place.tls else 80
-    name = host if place.port == usual else f"{host}:{place.port}"
-    lines = ["GET / HTTP/1.1", f"Host: {name}", "User-Agent: ReconShield", "Accept: */*", "Accept-Encoding: identity"]
-    return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1", "replace")
+    return host if place.port == (443 if place.tls else 80) else f"{host}:{place.port}"
+
+
+def write_get(place: Place, path: str = "/") -> bytes:
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host_of(place)}", "User-Agent: ReconShield", "Accept: */*"]
+    return "\r\n".join([*lines, "Accept-Encoding: identity", "Connection: close", "", ""]).encode("latin-1", "replace")
+
+
+def local_path(page: Page, place: Place) -> str:
+    """Where a redirect leads, if that is another path of this very endpoint."""
+    location = page.headers.get("location", "")
+    if page.status not in {301, 302, 303, 307, 308}:
+        return ""
+    scheme = "https" if place.tls else "http"
+    for start in (f"{scheme}://{host_of(place)}", f"{scheme}://{host_of(place)}:{place.port}"):
+        location = location.removeprefix(start) if location.startswith(start + "/") else location
+    path = location.split("#", 1)[0]
+    if path and not re.match(r"[a-z]{1,10}:|//", path, re.IGNORECASE):
+        path = "/" + path.lstrip("/")
+    return path if re.fullmatch(r"/[\x21-\x7e]{1,300}", path) and not path.startswith("//") else ""
 
 
 def read_enough(data: bytes) -> bool:
-    """The head, and as much of the body as its length says; for a page the part that holds its title will do."""
+    """The head, and as much of the body as its length says, up to what is looked at."""
     if not data.startswith(b"HTTP/"):
         return b"\n" in data or len(data) > 1024
     if len(data) >= ENOUGH:
@@ -129,59 +251,83 @@ def read_enough(data: bytes) -> bool:
     length = re.search(rb"\ncontent-length:[ \t]{0,8}(\d{1,9})", data[: end + 2], re.IGNORECASE)
     if length:
         return len(data) - end - 4 >= min(int(length[1]), ENOUGH)
-    return (
-        data[-7:].endswith(b"0\r\n\r\n")
-        or b"</head>" in data[end:]
-        or re.match(rb"HTTP/\d\.\d (?:1|204|304)", data) is not None
-    )
+    if data.endswith(b"\r\n0\r\n\r\n") or re.match(rb"HTTP/\d\.\d (?:1|204|304)", data) is not None:
+        return True
+    return b"</html>" in data[-64:].lower()
 
 
-def read_headers(head: bytes) -> dict[str, str]:
-    """Header lines by lower-case name; the first of a kind counts, and only so much of it."""
-    found: dict[str, str] = {}
-    for text in head.decode("latin-1").splitlines()[1:200]:
-        name, colon, value = text.partition(":")
-        if colon and re.fullmatch(r"[A-Za-z0-9-]{1,64}", name):
-            found.setdefault(name.lower(), value.strip()[:512])
-    return found
+def describe(page: Page, place: Place) -> dict[str, Any]:
+    """The facts of the front page."""
+    headers = page.headers
+    facts: dict[str, Any] = {"protocol": page.protocol, "status": page.status}
+    facts |= {key: headers[key] for key in ("server", "location") if key in headers}
+    facts["headers"] = {key: headers[key] for key in HEADERS if key in headers}
+    facts |= {key: value for key, value in (("title", page.title), ("generator", page.generator)) if value}
+    if page.status == 401:
+        facts["auth"] = "required"
+    if not place.tls and page.status in {400, 403, 426, 497} and WANTS_TLS.search(page.raw):
+        facts["tls_expected"] = True
+    return facts | describe_page(page, place)
 
 
-def page_facts(body: bytes) -> dict[str, Any]:
-    """The title of a page, and what it says it was made with."""
+def describe_page(page: Page, place: Place) -> dict[str, Any]:
+    """What a page lets strangers do, and how it protects those who use it."""
     facts: dict[str, Any] = {}
-    text = body[:ENOUGH].decode("utf-8", "replace")
-    lower = text.lower()
-    start = lower.find("<title")
-    opened = lower.find(">", start, start + 200) if start >= 0 else -1
-    if opened >= 0:
-        closed = lower.find("</title", opened, opened + 1000)
-        raw = text[opened + 1 : closed if closed >= 0 else opened + 200]
-        facts["title"] = " ".join(html.unescape(raw).split())[:200]
-    at = lower.find('name="generator"')
-    made = re.search(r'content="([^"]{1,120})"', text[max(0, at - 150) : at + 200]) if at >= 0 else None
-    if made:
-        facts["generator"] = made[1]
+    if page.status == 200 and LISTING.match(page.title):
+        facts["directory_listing"] = True
+    form = PASSWORD_FIELD.search(page.body) is not None
+    if form:
+        facts["login_form"] = True
+    basic = re.search(r"\bBasic\b", page.headers.get("www-authenticate", ""), re.IGNORECASE) is not None
+    if not place.tls and (form or basic):
+        facts["login_clear"] = "offered"
+        facts |= {"mechanisms_clear": ["Basic"]} if basic else {}  # RFC 7617 §4: no secrecy of its own
+    if page.is_page:
+        facts["security_headers"] = [name for name in SECURITY_HEADERS if name in page.headers]
     return facts
 
 
-def name_product(server: str, body: bytes, facts: dict[str, Any]) -> Match:
-    """From the `Server` header; without one from a page that only one server makes."""
+def name_product(page: Page, application: Application | None, facts: dict[str, Any]) -> Match:
+    """The application where it is the service itself, else the server that the `Server` header names."""
+    server = str(facts.get("server", page.headers.get("server", "")))
     distribution = re.search(
         r"\((Debian|Ubuntu|Red Hat[^)]{0,40}|CentOS[^)]{0,20}|Fedora|Rocky Linux|AlmaLinux|Win(?:32|64))\)", server
     )
     if distribution:
         facts["os"] = distribution[1]
+    found = read_server(server)
+    if application is None:
+        return Match("http", facts=facts) if found is None else replace(found, facts=facts)
+    if found is not None and application.kind == "app" and found.product != application.product:
+        return replace(found, facts=facts)
+    version, package = split_package(application.version)
+    facts |= {"package": package} if package else {}
+    if version is None and found is not None and found.product == application.product:
+        version = found.version
+    cpe = (name_cpe(*application.vendor, version),) if application.vendor else ()
+    return Match(application.service, application.product, version, facts, cpe)
+
+
+def split_package(version: str | None) -> tuple[str | None, str | None]:
+    """The upstream part of a version that a distribution made, and the whole of it."""
+    made = re.fullmatch(r"(\d[\w.]*?)[-+]\d{0,3}[\w.]*?(?:\+deb|~deb|deb|ubuntu)[\w.+~]*", version or "")
+    return (made[1], version) if made else (version, None)
+
+
+def read_server(server: str) -> Match | None:
     for pattern, product, vendor in PRODUCTS:
         found = re.match(pattern, server, re.IGNORECASE)
         if found:
             version = found[1] if found.re.groups else None
-            return Match("http", product, version, facts, (name_cpe(*vendor, version),) if vendor else ())
-    for page, product, vendor in () if server else PAGES:
-        if re.search(page, body[:ENOUGH]):
-            return Match("http", product, None, facts, (name_cpe(*vendor),))
-    return Match("http", facts=facts)
+            return Match("http", product, version, cpe=(name_cpe(*vendor, version),) if vendor else ())
+    return None
 
 
-PROBE = Probe(
-    "http", ports=(80, 443, 591, 2080, 3000, 5000, 5601, 8000, 8008, 8080, 8081, 8088, 8443, 8888, 9000, 9090, 9443), run=run
+PORTS = (
+    *(80, 443, 591, 631, 1880, 2080, 2375, 2376, 2379, 2380, 3000, 3128, 4001, 4040, 4243, 5000, 5601, 5800, 5984, 5985, 5986),
+    *(6443, 7474, 8000, 8001, 8006, 8008, 8080, 8081, 8083, 8086, 8088, 8089, 8118, 8123, 8161, 8200, 8222, 8404, 8443, 8500),
+    *(8787, 8880, 8888, 8983, 9000, 9090, 9091, 9093, 9115, 9121, 9187, 9200, 9443, 9870, 10250, 10255, 10256, 15672, 50070),
 )
+"""Ports where HTTP, or an API over it, is usual."""
+
+PROBE = Probe("http", ports=PORTS, run=run, assess=assess)

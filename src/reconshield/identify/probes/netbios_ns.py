@@ -31,7 +31,9 @@ def run() -> Dialogue:
         facts["domain"] = domain
     if len(rest) >= 6 and any(rest[:6]):
         facts["mac"] = rest[:6].hex(":")
-    return Match("netbios-ns", facts=facts)
+    # Windows puts its hardware address there, Samba zeros (its nmbd has none to give for all interfaces)
+    samba = len(rest) >= 6 and not any(rest[:6]) and bool(names)
+    return Match("netbios-ns", "Samba nmbd" if samba else None, facts=facts)
 
 
 def _read_names(data: bytes) -> tuple[list[dict[str, Any]], bytes]:

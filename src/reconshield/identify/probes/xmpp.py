@@ -31,7 +31,9 @@ def run() -> Dialogue:
     if domain and domain[1] != place.host.encode("ascii", "replace"):
         facts["hostname"] = domain[1].decode("ascii")
     facts = _move_into_tls(facts) if place.tls else facts | (yield from _try_tls(facts))
-    return Match("xmpp", facts=facts)
+    # the words with which Prosody (mod_c2s, mod_s2s) turns away a domain that is not its own
+    prosody = b">This server does not serve " in answer
+    return Match("xmpp", "Prosody" if prosody else None, facts=facts)
 
 
 def _try_tls(facts: dict[str, Any]) -> Any:
