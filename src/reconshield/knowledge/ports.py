@@ -1,8 +1,8 @@
 """Which ports are common, what a port usually has, and which ports get no byte.
 
-The order of common ports is our own judgement, not a measured frequency: the catalogue's endpoints first (the clusters that
-most networks run before the rarer ones, a service's own port before its other ports), then registered system ports, then
-registered user ports, then all others by number.
+The order of common ports is our own judgement, not a measured frequency: first the few that most networks show
+(`MOST_COMMON`), then the catalogue's endpoints (the clusters that most networks run before the rarer ones, a service's own
+port before its other ports), then registered system ports, then registered user ports, then all others by number.
 """
 
 from __future__ import annotations
@@ -43,6 +43,15 @@ COMMON_CLUSTERS = (
     "other",
 )
 
+MOST_COMMON = {
+    "tcp": "80 443 22 445 3389 21 25 53 23 135 139 8080 143 110 993 995 587 465 3306 5900 8443 111 389 636 88 464 5985 1433"
+    " 5432 631 515 9100 548 554 2049 873 5060 8000 8888 8008 1723 179 6379 27017 9200 1883 3128 5357 7547 10000 9090 8081 3000"
+    " 5000 5001 1521 2222 8009 6443 10250 2375 3268 5986 5222",
+    "udp": "53 123 161 137 67 68 500 4500 1900 5353 69 138 514 389 88 111 520 5060 5355 3702 631 623 1194 51820 1434 162 1701"
+    " 443 3478 5351 1812 1813 11211 19 17 7 427 5683 3389 47808",
+}
+"""What a scan with few ports should ask first; each stands in the catalogue."""
+
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
@@ -73,11 +82,12 @@ def _all_ports(transport: str) -> tuple[int, ...]:
         clusters = index.services[best.service].clusters
         return best.position > 0, min(COMMON_CLUSTERS.index(cluster) for cluster in clusters), port
 
+    first = [int(port) for port in MOST_COMMON[transport].split()]
     documented = sorted((port for port, name in index.ports if name == transport and port > 0), key=commonness)
     registered = [
         port for row in registry.all_rows() if row.covers(transport) and row.low > 0 for port in range(row.low, row.high + 1)
     ]
-    return tuple(dict.fromkeys([*documented, *sorted(registered), *range(1, 65536)]))
+    return tuple(dict.fromkeys([*first, *documented, *sorted(registered), *range(1, 65536)]))
 
 
 def held_back(port: int, transport: str) -> HeldBack | None:
