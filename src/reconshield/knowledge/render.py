@@ -105,6 +105,23 @@ def _middle(sections: dict[str, Any]) -> list[str]:
         lines += ["", "## Defence"]
         for name, rows in defence.items():
             lines += _list(HEADINGS[name], rows, "###")
+    if rules := sections.get("rules"):
+        lines += ["", "### Ready rules", "", "The networks are examples; put your own in their place."]
+        for rule in rules:
+            lines += [
+                "",
+                f"{rule['platform']}:",
+                "",
+                "```sh",
+                rule["text"],
+                "```",
+                "",
+                "Undo:",
+                "",
+                "```sh",
+                rule["undo"],
+                "```",
+            ]
     return lines
 
 

@@ -14,6 +14,7 @@ from reconshield.knowledge.catalog import ATTACK
 from reconshield.knowledge.index import load_index
 from reconshield.knowledge.ports import held_back
 from reconshield.knowledge.profile import Profile
+from reconshield.knowledge.rules import ready_rules
 
 OPENSSL_STARTTLS = {
     "smtp": "smtp", "pop3": "pop3", "imap": "imap", "ftp": "ftp", "ldap": "ldap", "mysql": "mysql", "postgresql": "postgres",
@@ -35,6 +36,7 @@ def sections_of(profile: Profile) -> dict[str, Any]:
         "abuse": _records(entry.abuse if entry else ()),
         "implications": _records(entry.implication if entry else ()),
         "defence": _defence(profile),
+        "rules": _rules(profile),
         "check": check_section(profile),
         "intelligence": _intelligence(profile),
         "faq": _questions(profile),
@@ -98,6 +100,13 @@ def _defence(profile: Profile) -> dict[str, Section]:
         "monitor": _records(entry.monitor),
     }
     return {name: part for name, part in parts.items() if part}
+
+
+def _rules(profile: Profile) -> Section:
+    """Ready rules for the common firewalls; none where nothing is documented."""
+    if profile.endpoint is None:
+        return []
+    return [{"platform": r.platform, "text": r.text, "undo": r.undo} for r in ready_rules(profile.endpoint)]
 
 
 def check_section(profile: Profile) -> dict[str, Any]:

@@ -231,6 +231,8 @@ def _defend(profile: Profile, defence: dict[str, list[dict[str, Any]]], page: Pa
         lines += page.wrap(f"{way.text}: {way.score} {way.rating} ({way.arithmetic})", "  ", "    ")
     for name in ("firewall", "vpn"):
         lines += _labelled({"firewall": "Firewall", "vpn": "VPN"}[name], defence.get(name, ()), page)
+        if name == "firewall":
+            lines += _rules(profile, page)
     products = dict.fromkeys(" ".join(filter(None, (row["product"], row.get("version")))) for row in defence.get("harden", ()))
     for product in products:
         lines += page.wrap(product, "  ", "    ")
@@ -240,6 +242,18 @@ def _defend(profile: Profile, defence: dict[str, list[dict[str, Any]]], page: Pa
     for name in ("replace", "monitor"):
         lines += _labelled({"replace": "Replace", "monitor": "Monitor"}[name], defence.get(name, ()), page)
     return lines
+
+
+def _rules(profile: Profile, page: Page) -> list[str]:
+    """The ready rules for ufw, and where those for the other firewalls are; the networks are examples."""
+    rules = {rule["platform"]: rule["text"] for rule in sections_of(profile).get("rules", ())}
+    if "ufw" not in rules:
+        return []
+    command = f"reconshield port {profile.port} --markdown"
+    others = ", ".join(name for name in rules if name != "ufw")
+    lines = ["  Ready rules, ufw (example networks)"]
+    lines += [line for text in rules["ufw"].splitlines() for line in page.wrap(text, "    ", "      ")]
+    return [*lines, *page.wrap(f"{others}: {command}", "    ", "      ")]
 
 
 def _labelled(label: str, rows: Iterable[dict[str, Any]], page: Page) -> list[str]:
