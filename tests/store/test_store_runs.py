@@ -163,11 +163,12 @@ def test_an_array_of_another_form_is_a_bug(store: Store) -> None:
         save_block(store, run.id, 0, np.zeros(3))
 
 
-def test_a_damaged_block_is_named(store: Store) -> None:
+@pytest.mark.parametrize("damage", [{"data": b"rotten"}, {"answered": 2}, {"answered": 0}])
+def test_a_damaged_block_is_named(store: Store, damage: dict[str, object]) -> None:
     run = begin_run(store)
     save_block(store, run.id, 7, answers(("10.77.0.2", 110, OPEN)))
     with store.begin() as connection:
-        connection.execute(BLOCKS.update().values(data=b"rotten"))
+        connection.execute(BLOCKS.update().values(damage))
     with pytest.raises(StoreError, match="a stored block is damaged") as raised:
         load_observations(store, run.id)
     assert str(raised.value.where).endswith(f"{run.id}, block 7")

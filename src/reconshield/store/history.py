@@ -35,7 +35,7 @@ class Sighting:
 def endpoint_history(store: Store, ip: str, port: int | None = None) -> list[Sighting]:
     """All answers of an address (or of one port of it), newest run first, then by port and transport.
 
-    Every run of the workspace is unpacked for this: about a quarter of a second for a million answers.
+    Every run of the workspace is unpacked for this: about a tenth of a second for a million answers.
     """
     packed = pack_address(ip)
     sightings = []
