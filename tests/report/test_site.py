@@ -186,6 +186,7 @@ def test_the_export_fits_its_published_schema() -> None:
     assert [(row["port"], row["score"], row["rating"]) for row in pop3["endpoint"]] == [(110, 44, "medium"), (995, 28, "low")]
     lines = catalogue_csv(catalog).splitlines()
     assert lines[0].split(",") == list(COLUMNS)
+    assert len(set(COLUMNS)) == len(COLUMNS)
     assert len(lines) == len(catalog.endpoints) + 1
 
 

@@ -62,8 +62,8 @@ def take_census(services: Mapping[str, ServiceEntry]) -> Census:
 
 def report_lines(services: Mapping[str, ServiceEntry]) -> Iterable[str]:
     """The whole catalogue in one line, then each cluster."""
-    head = f"{'cluster':<20}{'entries':>9}{'deep':>6}{'endpoints':>11}{'claims':>8}{'sources':>9}{'unverified':>12}{'boilerplate':>13}"
-    yield head
+    titles = {"entries": 9, "deep": 6, "endpoints": 11, "claims": 8, "sources": 9, "unverified": 12, "boilerplate": 13}
+    yield f"{'cluster':<20}" + "".join(title.rjust(width) for title, width in titles.items())
     yield _line("all", take_census(services))
     for cluster in CLUSTERS:
         part = {name: entry for name, entry in services.items() if cluster in entry.clusters}

@@ -24,7 +24,8 @@ from reconshield.knowledge.sections import data_dates
 FORMAT = 1
 SCHEMA = f"catalogue-{FORMAT}.schema.json"
 COLUMNS = (
-    "port", "transport", "service", "name", "full_name", "registered", "tls", "role", "score", "rating", *STEPS,
+    "port", "transport", "service", "name", "full_name", "registered", "tls", "role", "score", "rating",
+    *(f"points_{name}" for name in STEPS),
     "clusters", "products", "attack", "answer", "answer_source",
 )  # fmt: skip
 RATINGS = ("low", "medium", "high", "critical")

@@ -21,8 +21,8 @@ from reconshield.knowledge.records import ServiceEntry
 from reconshield.knowledge.risk import rating_of
 from reconshield.knowledge.schema import Fault, Path
 
-PENDING: frozenset[str] = frozenset({"back-link", "malware"})
-"""Rules that only warn while entries are being written. Empty it when the catalogue keeps them."""
+PENDING: frozenset[str] = frozenset()
+"""Rules that only warn, by name, while entries are being changed all over. Empty: every rule holds."""
 
 MOST_REPEATED = 5
 SHORTEST_SENTENCE = 5

@@ -23,12 +23,6 @@ from reconshield.report.site.links import Links
 from reconshield.text import count, plural
 
 BANDS = {"critical": "75 to 100", "high": "50 to 74", "medium": "30 to 49", "low": "0 to 29"}
-WORDS = {
-    "public": "public by design",
-    "mixed": "public for some, internal for others",
-    "internal": "internal",
-    "never": "never for outsiders",
-}
 DEFENCE = (
     ("firewall", "firewall", "Firewall"),
     ("vpn", "vpn", "VPN or proxy"),
@@ -54,7 +48,6 @@ def _fixed_values(links: Links) -> dict[str, Any]:
         "css_digest": base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
         "names": attack_names(),
         "BANDS": BANDS,
-        "WORDS": WORDS,
         "MAXIMA": MAXIMA,
         "here": "",
     }

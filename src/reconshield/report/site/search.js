@@ -14,7 +14,7 @@ async function load() {
   try {
     data = await (await fetch("search.json")).json();
   } catch {
-    data = { documented: [], registered: [] }; // opened as a file: only the names on the page can be searched
+    data = { documented: [], registered: [], partial: true }; // opened as a file: only the names on the page can be searched
   }
 }
 
@@ -73,7 +73,9 @@ async function search() {
   for (const row of registered.slice(0, Math.max(0, MOST - documented.length))) {
     add(row[0], `${row[0]}${row[1] ? `/${row[1]}` : ""} ${row[2].toLowerCase()}`, `registered${row[3] ? `: ${row[3]}` : ""}`, "");
   }
-  status.textContent = `${documented.length} documented, ${registered.length} registered, ${names} names below`;
+  if (data.partial) status.textContent = `${names} names below; the rest is searched when the site is read over HTTP`;
+  else if (documented.length + registered.length + names === 0) status.textContent = `Nothing matches ${query.value}.`;
+  else status.textContent = `${documented.length} documented, ${registered.length} registered, ${names} names below`;
 }
 
 form.hidden = false;
