@@ -20,8 +20,9 @@ from typing import Any
 from reconshield.identify import order
 from reconshield.identify.conversation import Conversation, Outcome, ProbeBug, is_echo
 from reconshield.identify.limits import Limits
+from reconshield.identify.own_hello import read_with_own_hello
 from reconshield.identify.probe import Match, Place, Probe
-from reconshield.identify.tls import Handshake, upgrade
+from reconshield.identify.tls import Handshake, shows_identity, upgrade
 from reconshield.identify.tls_hello import looks_like_tls
 from reconshield.identify.wire import RESET, Line, Meter, Wire, connect
 from reconshield.knowledge.speech import recognise
@@ -316,9 +317,7 @@ class Inquiry:
             self.keep([Turn("tls", shaken.sent[:kept], shaken.heard[:kept], round(ms, 2), truncated=cut)])
         self.echoes = is_echo(shaken.sent, shaken.heard)
         if not self.echoes and (shaken.answer.speaks_tls or looks_like_tls(shaken.heard)):
-            from reconshield.identify.posture import read_with_own_hello
-
-            self.tls_facts = await read_with_own_hello(self)
+            self.tls_facts = await read_with_own_hello(self.connect, self.name, self.deadline)
             self.climb(Rung.TLS_IDENTITY if shows_identity(self.tls_facts) else Rung.BYTES)
             self.notes.append(f"TLS, but no session: {shaken.problem}")
         return recognise(shaken.heard)
@@ -377,8 +376,3 @@ class Inquiry:
         greeted = any(turn.probe == "listen" for turn in self.evidence)
         if count and not self.echoes and not greeted and self.rung is not Rung.SYN_ACK:
             self.notes.append(f"{count} probes not tried")
-
-
-def shows_identity(facts: dict[str, Any] | None) -> bool:
-    """Whether TLS facts hold a certificate that could be read."""
-    return bool(facts) and "unreadable" not in (facts or {}).get("certificate", {"unreadable": "none came"})

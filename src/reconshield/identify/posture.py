@@ -1,4 +1,4 @@
-"""What goes further than finding the protocol: TLS by our own hello, and at level 4 the version sweep and a probe's `assess`.
+"""What goes further than finding the protocol, at level 4: a probe's `assess`, and a sweep over the versions of TLS.
 
 A sweep asks for each version on a connection of its own, spaced. On a STARTTLS service the probe's own dialogue leads up to the
 point where TLS would begin, and our hello takes its place there, so no second table of preambles is needed.
@@ -7,57 +7,17 @@ point where TLS would begin, and our hello takes its place there, so no second t
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 from reconshield.identify.conversation import ProbeBug
+from reconshield.identify.inquiry import Inquiry
+from reconshield.identify.own_hello import say_hello
 from reconshield.identify.probe import Probe
-from reconshield.identify.tls import describe_answer, name_for_sni
-from reconshield.identify.tls_hello import FLIGHT, Answer, client_hello, judge_version, looks_like_tls, read_answer
+from reconshield.identify.tls import describe_answer
+from reconshield.identify.tls_hello import Answer, judge_version
 from reconshield.identify.tls_names import VERSIONS
-from reconshield.identify.wire import Line, Wire
+from reconshield.identify.wire import Wire
 
-if TYPE_CHECKING:
-    from reconshield.identify.inquiry import Inquiry
-
-FALLBACK = (0x0303, 0x0300, 0x0301, 0x0304)
 OFFERED = ("h2", "http/1.1")
-FIRST_BYTES = 2.5
-
-
-async def read_with_own_hello(inquiry: Inquiry) -> dict[str, Any] | None:
-    """TLS facts of a server that the local OpenSSL cannot talk to; None when it shows none to us either."""
-    for version in FALLBACK:
-        wire = await inquiry.connect()
-        if wire is None:
-            return None
-        answer = await say_hello(wire, version, inquiry.name, inquiry.deadline)
-        wire.close()
-        if answer.version is not None:
-            return describe_answer(answer)
-    return {}
-
-
-async def say_hello(line: Line, version: int, name: str | None, deadline: float, alpn: Sequence[str] = ()) -> Answer:
-    """Send our hello over a connection and read the server's first flight, as far as it is in clear."""
-    loop = asyncio.get_running_loop()
-    by = min(loop.time() + FIRST_BYTES, deadline)
-    try:
-        hello = client_hello(version, name_for_sni(name), os.urandom(64), alpn)
-    except UnicodeError:  # a name that SNI cannot carry
-        hello = client_hello(version, None, os.urandom(64), alpn)
-    heard = b""
-    if not await line.send(hello, by):
-        return Answer()
-    while len(heard) < FLIGHT:
-        piece = await line.receive(by)
-        if not piece:
-            break
-        heard += piece
-        if (len(heard) >= 6 and not looks_like_tls(heard)) or read_answer(heard).done:
-            break
-    return read_answer(heard)
 
 
 async def assess(inquiry: Inquiry) -> None:

@@ -187,3 +187,8 @@ def name_for_sni(host: str | None) -> str | None:
     except ValueError:
         return host
     return None
+
+
+def shows_identity(facts: dict[str, Any] | None) -> bool:
+    """Whether TLS facts hold a certificate that could be read."""
+    return bool(facts) and "unreadable" not in (facts or {}).get("certificate", {"unreadable": "none came"})
