@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from reconshield import __version__
-from reconshield.cli import catalogue, evidence, grant, imports, intel, port, runs, scan, site
+from reconshield.cli import catalogue, evidence, fingerprints, grant, imports, intel, port, runs, scan, site
 from reconshield.cli.console import Invocation, print_error, wants_ascii, wants_colour
 from reconshield.errors import UserError
 from reconshield.knowledge import tables
@@ -42,6 +42,7 @@ app.command("ports")(port.ports)
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(site.app, name="site")
 app.add_typer(intel.app, name="intel")
+app.add_typer(fingerprints.app, name="fingerprints")
 app.add_typer(grant.app, name="grant")
 app.command("scan")(scan.scan)
 app.add_typer(runs.app, name="runs")

@@ -37,6 +37,8 @@ from reconshield.store.runs import Run, create_run, find_run, finish_run, reopen
 from reconshield.store.services import endpoints_without_service, save_service
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reconshield.jobs.judge import Judge
 
 COMMON_PORTS = 1000
@@ -79,6 +81,8 @@ class Prepared:
     run: Run | None = None
     left_out: tuple[str, ...] = ()
     """Ports that were asked for and cannot be measured, one sentence each."""
+    home: Path | None = None
+    """Where the user's own fingerprints lie."""
 
     @property
     def blocks(self) -> range:
@@ -147,10 +151,10 @@ def prepare_scan(store: Store, settings: Settings, request: ScanRequest, now: fl
     options = choose_options(request, targets)
     plan = make_plan(targets.addresses, ports, rate=sending_rate(targets, options, ports), seed=request.seed)
     plan.shard(*request.shard)
-    return Prepared(request, targets, plan, options, settings.vantage, left_out=left_out)
+    return Prepared(request, targets, plan, options, settings.vantage, left_out=left_out, home=settings.home)
 
 
-def prepare_resume(store: Store, run_text: str, request: ScanRequest, now: float) -> Prepared:
+def prepare_resume(store: Store, run_text: str, request: ScanRequest, now: float, home: Path | None = None) -> Prepared:
     """Take up an earlier run where it stopped: its own plan, authorised again, with the limits of this command."""
     if request.targets or request.ports or request.top:
         raise UserError("a resumed scan keeps its targets and ports", where="--resume", hint="reconshield scan --resume latest")
@@ -174,7 +178,7 @@ def prepare_resume(store: Store, run_text: str, request: ScanRequest, now: float
         raise Refused(
             f"the grants no longer cover {beyond.text(3)}. Nothing was sent.", hint="reconshield grant list, or scan anew"
         )
-    return Prepared(request, targets, plan, choose_options(request, targets), run.vantage, run)
+    return Prepared(request, targets, plan, choose_options(request, targets), run.vantage, run, home=home)
 
 
 def authorise(store: Store, request: ScanRequest, now: float) -> Targets:
@@ -380,7 +384,19 @@ def services_of(
     from reconshield.identify.limits import Limits
 
     found = identify_all(prepared.targets, waiting, limits=Limits(held=why_held), stop=stop)
-    return (judge.guess_held(service) for service in found)
+    return (judge.guess_held(service) for service in widened(found, prepared.home))
+
+
+def widened(services: Iterator[Service], home: Path | None) -> Iterator[Service]:
+    """Services with what the user's own fingerprints add; as they are where none were imported."""
+    from reconshield.jobs.fingerprints import load_all
+
+    prints = load_all(home) if home is not None else None
+    if prints is None:
+        return services
+    from reconshield.identify.fingerprints import widen
+
+    return (widen(service, prints) for service in services)
 
 
 def why_held(endpoint: Endpoint) -> str | None:
