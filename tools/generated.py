@@ -1,4 +1,4 @@
-"""Writes the files that are made from the code; with --check it says which of them are stale. For `make fix` and `make check`."""
+"""Writes the files that are made from the code; --check says which of them are stale. For `make fix` and `make check`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ from reconshield.report.schema import jsonl_schema
 from reconshield.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[1]
+SENT = ROOT / "tests" / "identify" / "sent.json"
+SENT_SHOWN = 240
+SENT_TEXT = """Bytes that are not printable are written `\\xNN`, the target's name or address `{host}`. A probe that is not
+listed only reads what the server says unasked. The whole table, byte by byte, is `tests/identify/sent.json`; a test leads every
+probe against silence, an echo, all recordings and mangled answers, and fails when anything else is sent. Beside these messages
+a TLS ClientHello is sent where TLS is tried, and at level 4 one for each version of TLS. Over UDP an unanswered message is sent
+twice.
+
+"""
 NOTICE = "<!-- Made from the code by `make fix`; edits here are lost. -->\n\n"
 
 
@@ -44,7 +53,24 @@ def probes_page() -> str:
         for p in PROBES
     )
     text = "Every protocol that is recognised by its own dialogue, on any port, in clear or inside TLS.\n\n"
-    return NOTICE + "# Probes\n\n" + text + head + "".join(rows)
+    return NOTICE + "# Probes\n\n" + text + head + "".join(rows) + sent_section()
+
+
+def sent_section() -> str:
+    """What the probes send, from the table to which a test holds them."""
+    listed = json.loads(SENT.read_text(encoding="utf-8"))
+    lines = ["\n## What each probe sends\n\n", SENT_TEXT, "| probe | from level | what is sent |\n|---|---|---|\n"]
+    for row in sorted(listed, key=lambda row: (row["probe"], row.get("transport", ""), row["level"])):
+        name = f"{row['probe']} (udp)" if row.get("transport") == "udp" else row["probe"]
+        what = _shown(row["sent"]) if "sent" in row else f"{row['why']} (varies)"
+        lines.append(f"| {name} | {row['level']} | {what} |\n")
+    return "".join(lines)
+
+
+def _shown(message: str) -> str:
+    """A message as it stands in the table, cut where it is long."""
+    cut = message if len(message) <= SENT_SHOWN else f"{message[:SENT_SHOWN]}… ({len(message):,} characters in all)"
+    return "`` " + cut.replace("|", "\\|") + " ``"
 
 
 def settings_page() -> str:
