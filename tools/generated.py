@@ -16,6 +16,7 @@ from reconshield.identify.probes import PROBES
 from reconshield.knowledge.catalog import json_schema as service_schema
 from reconshield.knowledge.describe import fill_blocks
 from reconshield.knowledge.export import SCHEMA, catalogue_schema
+from reconshield.knowledge.payloads import all_payloads, unasked
 from reconshield.report.schema import jsonl_schema
 from reconshield.settings import SETTINGS
 
@@ -81,6 +82,23 @@ def settings_page() -> str:
     return NOTICE + "# Settings\n\n" + text + head + "".join(rows)
 
 
+def payloads_page() -> str:
+    """What the scan sends to UDP ports."""
+    text = (
+        "What `reconshield scan -p U:…` sends to learn whether something answers: one datagram, and at most two repetitions.\n"
+        "Every other port gets an empty datagram; below its level a port of this table too. Held-back ports get nothing.\n"
+        "`answer` is the largest that the protocol, or its documented use, gives back.\n\n"
+    )
+    head = "| payload | UDP ports | from level | asks | bytes | answer | specified in |\n|---|---|---|---|---|---|---|\n"
+    rows = [
+        f"| {p.name} | {', '.join(map(str, p.ports))} | {p.level} | {p.asks} | {len(p.data)} | {p.answer} | {p.spec} |\n"
+        for p in all_payloads()
+    ]
+    silent = ["\nServices that get an empty datagram, and why:\n\n| UDP port | because |\n|---|---|\n"]
+    silent += [f"| {port} | {why} |\n" for port, why in sorted(unasked().items())]
+    return NOTICE + "# UDP payloads\n\n" + text + head + "".join(rows + silent)
+
+
 def commands_page() -> str:
     """The help of every verb, as the program prints it."""
     lines = [NOTICE, "# Commands\n"]
@@ -110,6 +128,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/probes.md": probes_page,
     "docs/settings.md": settings_page,
     "docs/commands.md": commands_page,
+    "docs/udp-payloads.md": payloads_page,
     "docs/schema/jsonl-1.schema.json": lambda: _json(jsonl_schema()),
     "docs/catalogue.md": lambda: fill_blocks((ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")),
     f"docs/schema/{SCHEMA}": lambda: _json(catalogue_schema()),

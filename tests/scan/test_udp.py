@@ -22,11 +22,12 @@ from reconshield.scan import connect, udp
 from reconshield.scan.batch import records
 from reconshield.scan.engine import BlockDone, Options, Progress, measure
 from reconshield.scan.plan import Plan
-from reconshield.scan.udp_pace import BURST, FEW, SLOWEST, HostErrors, Parked
+from reconshield.scan.udp_pace import BURST, FEW, PROOF, SLOWEST, HostErrors, Parked
 from reconshield.scan.work import Work
 from reconshield.scope import Targets
 
-HOST = "127.77.0.9"
+HOST = f"127.78.{os.getpid() // 250 % 250}.{1 + os.getpid() % 250}"
+"""An address of this process alone: tests in other processes listen on the same ports."""
 PORTS = sorted({port for payload in all_payloads() for port in payload.ports} | set(unasked()))
 
 low_ports = pytest.mark.skipif(
@@ -294,10 +295,14 @@ def test_questions_in_vain_free_the_pace_and_late_errors_slow_it() -> None:
         host.heard(0.1, tries=0)
     assert host.pause(0.5) == pytest.approx(0.1)
     host.since = 0.5
+    host.turned = PROOF - 1
     host.heard(1.0, tries=2)
     assert host.pause(9.0) == pytest.approx(0.2), "closed at the third time: half the pace"
     host.vain = FEW
     assert host.pause(9.0) > 0, "some turned out closed, so a few in vain prove little"
+    drained = HostErrors(began=0.0)
+    drained.heard(1.0, tries=1)
+    assert drained.pause(1.0) == SLOWEST, "silent at first and closed at the second question: its errors were used up"
     other = HostErrors(began=0.0)
     other.heard(0.1, tries=0)
     other.vain = FEW

@@ -10,7 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from reconshield.checks.check import Context, run_checks
+from reconshield.checks.lifespan import find_ended
 from reconshield.checks.rules import CHECKS
+from reconshield.checks.software import read_software
+from reconshield.checks.vulnerability import State, assess
+from reconshield.knowledge.advisories import all_advisories
 from reconshield.knowledge.catalog import find_entry
 from reconshield.knowledge.ports import held_back, usual_service
 from reconshield.knowledge.records import EndpointEntry, ServiceEntry
@@ -35,7 +39,7 @@ class Judge:
             service=usual or "unknown",
             confidence=Confidence.GUESS,
             at=at,
-            rung=Rung.HANDSHAKE,
+            rung=Rung.BYTES if endpoint.transport == "udp" else Rung.HANDSHAKE,
             name=name,
         )
 
@@ -50,15 +54,15 @@ class Judge:
         """The risk of an endpoint, with every addend, and the first thing to do about it."""
         entry = find_entry(service.service)
         place = best_endpoint(entry, service) if entry else None
-        risk = rate_endpoint(service, place)
+        risk = rate_endpoint(service, place, self.now)
         advice = steps_for(entry, place)[0].text if entry and place else None
         return RatedService(service, risk, advice)
 
     def find(self, service: Service) -> tuple[RatedService, tuple[Finding, ...]]:
         """The rated service and its findings, each with the endpoint's risk."""
         rated = self.rate(service)
-        if service.confidence is Confidence.GUESS:
-            return rated, ()
+        if service.confidence is Confidence.GUESS and not service.facts:
+            return rated, ()  # nothing was learned; TLS may have been, also where nobody knows what speaks inside it
         findings = run_checks(CHECKS, service, self.vantage, Context(now=self.now))
         return rated, tuple(replace(f, risk=rated.risk) for f in findings)
 
@@ -77,12 +81,11 @@ def best_endpoint(entry: ServiceEntry, service: Service) -> EndpointEntry:
     return next((e for e in same_form if e.port == service.endpoint.port), (same_form or alike)[0])
 
 
-def rate_endpoint(service: Service, place: EndpointEntry | None) -> Risk:
-    """The base of the identified service, changed by its facts and by what was seen of TLS."""
-    if place is None:
-        return endpoint_risk(UNKNOWN, service.facts)
-    base = base_risk(place)
-    return endpoint_risk(base, service.facts, tls_points(service, base))
+def rate_endpoint(service: Service, place: EndpointEntry | None, now: float) -> Risk:
+    """The base of the identified service, changed by its facts, by what was seen of TLS, and by the programs it shows."""
+    base = base_risk(place) if place else UNKNOWN
+    points = (*tls_points(service, base), *software_points(service, now))
+    return endpoint_risk(base, service.facts, points)
 
 
 def tls_points(service: Service, base: Risk) -> Iterable[Factor]:
@@ -91,3 +94,17 @@ def tls_points(service: Service, base: Risk) -> Iterable[Factor]:
     # "not offered" alone proves nothing: a mail relay offers no login at all, with TLS or without.
     if in_clear and (service.tls is Tls.IMPLICIT or service.facts.get("starttls") == "required"):
         yield context_point("tls-observed")
+
+
+def software_points(service: Service, now: float) -> Iterable[Factor]:
+    """Points for a program past its end, and for one that is affected by what is known to be exploited: the worst of each."""
+    for ended in find_ended(service, now)[:1]:
+        yield context_point("end-of-life", product=ended.name, version=ended.version)
+    affected = [v for v in assess(read_software(service), all_advisories()) if v.state is State.AFFECTED]
+    if not affected:
+        return
+    known = [(row.ransomware, v) for v in affected if (row := exploited().get(v.advisory.cve))]
+    ransomware, verdict = max(known, key=lambda pair: pair[0], default=(False, None))
+    if verdict is not None:
+        name = "kev-ransomware" if ransomware else "kev"
+        yield context_point(name, product=verdict.software.product, cve=verdict.advisory.cve)

@@ -19,7 +19,7 @@ from reconshield.knowledge.payloads import DATAGRAMS, Payload
 from reconshield.scan import sockets, udp_answers
 from reconshield.scan.answers import Verdict
 from reconshield.scan.lane import ANSWERED, DONE, FOUND, LONGEST_WAIT, PATIENCE, RECOVERED, REPEATED, TURN, Pace, Tally, World
-from reconshield.scan.udp_pace import Parked
+from reconshield.scan.udp_pace import PROOF, Parked
 from reconshield.scan.udp_socket import Asked, ask
 from reconshield.scan.work import Item, Waiting, Work
 
@@ -161,8 +161,10 @@ class UdpLane:
         return max(0.0, min([LONGEST_WAIT, *(end - now for end in ends)]))
 
     def _timeout(self, row: tuple[int, float]) -> float:
+        """Longer for a repetition only while nobody has answered: then the kernel may still be looking for the neighbour."""
         tries, wait = row
-        return self._pace.rtt.timeout(tries) + wait
+        rtt = self._pace.rtt
+        return rtt.timeout(tries if rtt.smoothed is None else 0) + wait
 
     def _expire(self, now: float) -> None:
         """End the questions whose time is up. Each row is in the order of starting."""
@@ -202,7 +204,9 @@ class UdpLane:
         known = self._parked.asked(host, now)
         known.vain += paced
         limiting = self._parked.limits(host, now)
-        most = DATAGRAMS - 1 if known.turned and limiting else min(self._pace.loss.allowed(), DATAGRAMS - 1)
+        # The last question is for hosts that keep back errors, unless the one before was asked at their pace and proves enough.
+        third = limiting and (known.turned >= PROOF or (tries > 0 and not paced))
+        most = DATAGRAMS - 1 if third else min(self._pace.loss.allowed(), DATAGRAMS - 1)
         if tries >= most:
             self._record(work, index, udp_answers.SILENT, 0.0, now)
             return

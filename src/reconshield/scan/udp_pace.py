@@ -31,8 +31,9 @@ SHORTEST = 0.5
 """Seconds that a first pass counts for at least, so that its burst is not taken for a pace."""
 KEPT_HOSTS = 65_536
 """Hosts that are remembered before those that nothing waits for are forgotten."""
-FEW, MANY = 6, 30
-"""Questions in vain after which a host is believed to be silent: before and after a silent port turned out closed."""
+FEW, MANY, PROOF = 6, 30, 3
+"""Questions in vain after which a host is believed to be silent: before and after `PROOF` silent ports turned out closed.
+One or two of them may be packets that were lost."""
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ class HostErrors:
 
     def pause(self, now: float) -> float:
         """Seconds to leave between two questions about silent ports; 0 where nothing shows that errors are thinned out."""
-        if not self.closed or self.vain >= (MANY if self.turned else FEW):
+        if not (self.closed or self.turned) or self.vain >= (MANY if self.turned >= PROOF else FEW):
             return 0.0
         if self.since is None:
             rate = (self.closed - BURST) / max(SHORTEST, now - self.began)
