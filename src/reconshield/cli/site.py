@@ -28,7 +28,7 @@ def build(
     built = build_site(folder, url=url or PLACEHOLDER, now=time.time(), feeds=call.settings.home / "feeds")
     call.print(
         f"{count(built.files)} files, {size(built.octets)}, in {duration(built.seconds)}; "
-        f"{plural(built.changes, 'change', 'changes')} since the last build"
+        f"{plural(built.changes, 'new line', 'new lines')} in the feed of changes"
     )
     if url is None:
         call.tell(f"warning: sitemap and feed name {PLACEHOLDER}; --url says where the site will stand")
