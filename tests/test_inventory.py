@@ -120,6 +120,7 @@ DIFFERENCES: list[tuple[dict[str, Any], list[str]]] = [
     ({"facts": {"tls": None}}, []),
     ({"service": "unknown"}, []),
     ({"service": "http", "confidence": Confidence.GUESS}, []),
+    ({"service": "unknown", "confidence": Confidence.GUESS} | certificate(sha256="bb"), ["certificate"]),
     ({"note": "3 probes not tried", "at": AFTER}, []),
 ]
 

@@ -193,16 +193,14 @@ def transformations(before: Measurement, after: Measurement) -> Iterator[Change]
 
 
 def compare_services(was: Service, now: Service) -> Iterable[str]:
-    """The names of the fields that differ. A guess by port number is no measurement, and None is nothing learned."""
-    if Confidence.GUESS in {was.confidence, now.confidence} or "unknown" in {was.service, now.service}:
-        return
-    pairs = {
-        "service": (was.service, now.service),
-        "product": (was.product, now.product),
-        "version": (was.version, now.version),
-        "tls": (was.tls, now.tls),
-        "certificate": (certificate_of(was), certificate_of(now)),
-    }
+    """The names of the fields that differ. A guess by port number is no measurement, and None is nothing learned.
+
+    A certificate is learned before anybody knows what speaks inside TLS, so it is compared on unknown services too.
+    """
+    pairs: dict[str, tuple[object, object]] = {}
+    if Confidence.GUESS not in {was.confidence, now.confidence} and "unknown" not in {was.service, now.service}:
+        pairs = {name: (getattr(was, name), getattr(now, name)) for name in ("service", "product", "version", "tls")}
+    pairs["certificate"] = certificate_of(was), certificate_of(now)
     for name, (old, new) in pairs.items():
         if old is not None and new is not None and old != new:
             yield name
