@@ -55,7 +55,16 @@ RESULT = RunResult(
         rated(6379, "redis", 100, "critical", product="Redis", version="7.0.15"),
         rated(22, "ssh", 44, "medium", product="OpenSSH", version="9.2p1", advice="sshd_config: `PasswordAuthentication no`"),
         rated(443, "https", 16, "low", confidence=Confidence.GUESS, rung=Rung.SYN_ACK),
-        rated(8443, "unknown", 27, "low", evidence=(Turn("banner", b"", b"\x1b[31mhello\r\n\0\0"),), rung=Rung.BYTES),
+        rated(
+            8443,
+            "unknown",
+            27,
+            "low",
+            confidence=Confidence.GUESS,
+            evidence=(Turn("banner", b"", b"\x1b[31mhello\r\n\0\0"),),
+            rung=Rung.BYTES,
+            note="49 probes not tried",
+        ),
     ),
     findings=(
         Finding(

@@ -11,7 +11,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from example_run import RESULT
+from example_run import RESULT, rated
+from reconshield.model import Confidence, Tls, Turn
+from reconshield.report.answer import product_text, tls_text
 from reconshield.report.lines import dump_lines, result_document, result_lines
 from reconshield.report.result import Summary
 from reconshield.report.schema import jsonl_schema
@@ -92,6 +94,24 @@ def test_nothing_open_says_so() -> None:
     summary = Summary("complete", 65535, 65535, 0, 65535, 0, 0, 0, 0, 3.4)
     lines = table(80, replace(RESULT, services=(), findings=(), held_back=(), summary=summary))
     assert lines[-1] == "Nothing listens here: 65,535 of 65,535 TCP ports closed, measured in 3.4 s."
+
+
+KNOWN: list[tuple[dict[str, object], str, str]] = [
+    ({}, "guess: port number only", "not measured"),
+    ({"note": "held back: print port"}, "not asked, held back", "not measured"),
+    ({"note": "49 probes not tried", "evidence": (Turn("http", b"GET / HTTP/1.1", b""),)}, "says nothing", "none"),
+    ({"note": "held back: print port", "evidence": (Turn("listen", b"", b"x"),)}, "1 byte kept", "none"),
+    ({"facts": {"tls": {"version": "TLSv1.3"}}, "tls": Tls.IMPLICIT}, "says nothing", "implicit"),
+]
+
+
+@pytest.mark.parametrize(("seen", "product", "tls"), KNOWN)
+def test_an_unknown_service_says_what_was_done_about_it(seen: dict[str, object], product: str, tls: str) -> None:
+    found = rated(8443, "unknown", 27, "low", confidence=Confidence.GUESS, **seen)
+    assert (product_text(found), tls_text(found)) == (product, tls)
+    row = next(line for line in table(80, replace(RESULT, services=(found,))) if "8443/tcp" in line)
+    assert product in row
+    assert ("implicit" in row) is (tls == "implicit")
 
 
 def test_a_banner_cannot_move_the_cursor() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from reconshield.knowledge.risk import MAXIMA
-from reconshield.model import Confidence, Endpoint, Finding, Risk, Severity
+from reconshield.model import Confidence, Endpoint, Finding, Risk, Service, Severity
 from reconshield.report.result import RatedService, RunHead, RunResult, port_words
 from reconshield.scope import LEVELS
 from reconshield.text import count, duration, percent, plural
@@ -158,8 +158,8 @@ def level_text(level: int) -> str:
 def product_text(rated: RatedService) -> str:
     """What is known of the product; says so where nothing is."""
     service = rated.service
-    if service.confidence is Confidence.GUESS:
-        return "guess: port number only"
+    if not was_asked(service):
+        return "not asked, held back" if (service.note or "").startswith("held back") else "guess: port number only"
     if service.product:
         return f"{service.product} {service.version}" if service.version else service.product
     if service.service != "unknown":
@@ -168,10 +168,15 @@ def product_text(rated: RatedService) -> str:
     return f"{plural(kept, 'byte', 'bytes')} kept" if kept else "says nothing"
 
 
+def was_asked(service: Service) -> bool:
+    """Whether anybody spoke: we asked, or the service greeted. If not, the port number is all that is known."""
+    return service.confidence is not Confidence.GUESS or bool(service.evidence or service.facts)
+
+
 def tls_text(rated: RatedService) -> str:
-    """`none`, `implicit`, `starttls`; SSH has its own; a guess was not asked."""
+    """`none`, `implicit`, `starttls`; SSH has its own; what was not asked has not shown any."""
     service = rated.service
-    if service.confidence is Confidence.GUESS:
+    if not was_asked(service):
         return "not measured"
     return "own" if service.service == "ssh" and service.tls.value == "none" else service.tls.value
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconshield.model import Confidence, Endpoint, Finding, Observation, Reason, Rung, Service, State, Turn
+from reconshield.report.answer import was_asked
 from reconshield.report.result import HeldBack, RatedService, RunHead
 from reconshield.report.rows import Row, Span, wrap
 from reconshield.text import bytes_text, count, local_time, printable, size, width_of
@@ -105,7 +106,9 @@ def check_rows(finding: Finding, width: int) -> Iterator[Row]:
 
 def service_text(rated: RatedService) -> str:
     s = rated.service
-    sure = "a guess by the port number" if s.confidence is Confidence.GUESS else s.confidence.value
+    sure = s.confidence.value
+    if s.confidence is Confidence.GUESS:
+        sure = "no probe recognised it" if was_asked(s) else "a guess by the port number"
     parts = [s.service, *(printable(text, 60) for text in (s.product, s.version) if text)]
     return f"{' '.join(parts)} · {sure} · risk {rated.risk.score} {rated.risk.rating}"
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reconshield.knowledge.risk import MAXIMA
-from reconshield.model import Confidence, Finding, Severity
+from reconshield.model import Finding, Severity
+from reconshield.report.answer import product_text, tls_text, was_asked
 from reconshield.report.result import RatedService, RunResult, Summary, port_words
 from reconshield.report.rows import Row, Span, plain, wrap
 from reconshield.text import count, duration, percent, plural, printable, width_of
@@ -22,7 +23,6 @@ ALL_ROWS = 30
 WIDE = 100
 """From so many columns on a row has the whole endpoint and its evidence."""
 SYMBOLS = {"critical": "✗", "high": "✗", "medium": "!", "low": "-", "info": "-"}
-RATED = ("critical", "high", "medium", "low")
 
 __all__ = ["counts_text", "next_steps", "plain", "risk_sum", "run_table", "summary_text"]
 
@@ -171,21 +171,16 @@ def _asset(rated: RatedService) -> str:
 
 def _cells(rated: RatedService, findings: int, *, with_host: bool) -> _Cells:
     service = rated.service
-    product = " ".join(printable(t, 40) for t in (service.product, service.version) if t)
-    if service.confidence is Confidence.GUESS:
-        product = "not asked, held back" if service.note else "guess: port number only"
-    elif service.service == "unknown":
-        kept = sum(len(turn.received) for turn in service.evidence)
-        product = f"{count(kept)} bytes kept" if kept else "says nothing"
+    asked = was_asked(service)
+    product = " ".join(printable(t, 40) for t in (service.product, service.version) if t and asked)
     place = service.endpoint
-    own = "own" if service.service == "ssh" and service.tls.value == "none" else service.tls.value
     return _Cells(
         risk=str(rated.risk.score),
         rating=rated.risk.rating,
         place=str(place) if with_host else f"{place.port}/{place.transport}",
         service=service.service,
-        product=product or "not shown",
-        tls="" if service.confidence is Confidence.GUESS else own,
+        product=product or product_text(rated),
+        tls=tls_text(rated) if asked else "",
         findings=str(findings),
         evidence=service.rung.value,
     )
