@@ -34,7 +34,7 @@ def scan(
     targets: TargetArgument = None,
     target_file: Annotated[list[str] | None, typer.Option("-iL", metavar="FILE", help="Targets from a file; - stdin.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(metavar="T", help="Leave this target out; wins over everything.")] = None,
-    ports: Annotated[str | None, typer.Option("-p", "--ports", metavar="PORTS", help="22,1-1024 · - · U:53 · pop3 · @mail")] = None,
+    ports: Annotated[str | None, typer.Option("-p", "--ports", metavar="PORTS", help="22,1-99 · - · U:53 · @mail")] = None,
     top: Annotated[int | None, typer.Option(metavar="N", min=1, max=65535, help="The N commonest TCP ports (1000).")] = None,
     engine: Annotated[str, typer.Option(metavar="auto|raw|connect", help="How to measure.")] = "auto",
     rate: Annotated[float | None, typer.Option(metavar="N", help="At most N connects a second.")] = None,
