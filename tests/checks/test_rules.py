@@ -1,128 +1,78 @@
-"""Every check as a table: the facts of one service, and the findings they must and must not give."""
+"""Every check by a table: the facts of one service, and the findings they must and must not give."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconshield.checks.check import Context, finding_id, run_checks
+import reconshield
+from checks.cases import NOW, TABLE, Row, service
+from reconshield.checks.check import Check, Context, finding_id, run_checks
 from reconshield.checks.rules import CHECKS
-from reconshield.model import Confidence, Endpoint, Service, Tls
+from reconshield.knowledge.catalog import attack_names
+from reconshield.model import Endpoint, Service
 
-NOW = datetime(2026, 11, 23, tzinfo=UTC).timestamp()
-GOOD = {
-    "subject": "CN=mail.example",
-    "names": ["mail.example", "*.web.example"],
-    "not_before": "2026-01-01T00:00:00Z",
-    "not_after": "2027-06-01T00:00:00Z",
-    "self_signed": False,
-    "key_type": "RSA",
-    "key_bits": 2048,
-    "signature": "sha256WithRSAEncryption",
-}
-
-
-def service(kind: str, *, tls: Tls = Tls.NONE, **more: Any) -> Service:
-    fields: dict[str, Any] = {"confidence": Confidence.CONFIRMED, "at": NOW, "tls": tls, **more}
-    return Service(endpoint=Endpoint("10.77.0.2", 110), service=kind, **fields)
-
-
-def with_certificate(name: str = "mail.example", **changes: Any) -> Service:
-    return service("https", tls=Tls.IMPLICIT, facts={"tls": {"version": "TLSv1.3", "certificate": GOOD | changes}}, name=name)
+SOURCES = Path(reconshield.__file__).parent / "knowledge" / "sources.toml"
 
 
 def found(subject: Service) -> list[str]:
     return [f.check for f in run_checks(CHECKS, subject, "local", Context(now=NOW))]
 
 
-CLEAR = {"login_clear": "offered", "mechanisms_clear": ["PLAIN"]}
-
-TABLE: list[tuple[str, Service, list[str]]] = [
-    ("pop3 offers login before TLS", service("pop3", tls=Tls.STARTTLS, facts=CLEAR), ["pop3-cleartext-login"]),
-    ("pop3 without TLS at all", service("pop3", facts=CLEAR), ["pop3-cleartext-login"]),
-    ("pop3 refuses login before TLS", service("pop3", tls=Tls.STARTTLS, facts={"login_clear": "refused"}), []),
-    ("pop3 does not offer login before TLS", service("pop3", tls=Tls.STARTTLS, facts={"login_clear": "not offered"}), []),
-    ("pop3 tells nothing", service("pop3", facts={"login_clear": "unknown"}), []),
-    ("pop3 inside TLS", service("pop3", tls=Tls.IMPLICIT, facts=CLEAR), []),
-    ("imap", service("imap", facts=CLEAR), ["imap-cleartext-login"]),
-    ("smtp", service("smtp", facts=CLEAR), ["smtp-cleartext-login"]),
-    ("ftp", service("ftp", facts=CLEAR), ["ftp-cleartext-login"]),
-    ("ldap", service("ldap", facts=CLEAR), ["ldap-cleartext-login"]),
-    ("http asks for a password", service("http", facts=CLEAR), ["http-cleartext-login"]),
-    ("http asks for one inside TLS", service("http", tls=Tls.IMPLICIT, facts=CLEAR), []),
-    ("redis asks for a password", service("redis", facts={"login_clear": "offered"}), ["redis-cleartext-login"]),
-    ("postgresql", service("postgresql", facts=CLEAR), ["postgresql-cleartext-login"]),
-    ("telnet", service("telnet", facts=CLEAR), ["telnet-cleartext-login", "telnet-exposed"]),
-    ("redis open", service("redis", facts={"auth": "none"}), ["redis-no-auth"]),
-    ("redis with a password", service("redis", facts={"auth": "required"}), []),
-    ("redis not asked", service("redis"), []),
-    ("memcached open", service("memcached", facts={"auth": "none"}), ["memcached-no-auth"]),
-    ("vnc without a password", service("vnc", facts={"auth": "none"}), ["vnc-no-auth", "vnc-exposed"]),
-    ("ftp anonymous", service("ftp", facts={"anonymous": True}), ["ftp-anonymous-login"]),
-    ("ftp anonymous refused", service("ftp", facts={"anonymous": False}), []),
-    ("ldap anonymous", service("ldap", facts={"anonymous": True}), ["ldap-anonymous-bind"]),
-    ("smb null session", service("smb", facts={"anonymous": True}), ["smb-null-session"]),
-    ("smb session without a share", service("smb", facts={"null_session": True, "anonymous": False}), []),
-    ("smb 1", service("smb", facts={"smb1": True}), ["smb-v1"]),
-    ("smb 1 refused", service("smb", facts={"smb1": False}), []),
-    ("dns for everybody", service("dns", facts={"recursion": True}), ["dns-open-recursion"]),
-    ("dns offers recursion, not asked", service("dns", facts={"recursion_offered": True}), []),
-    ("rdp confirmed", service("rdp"), ["rdp-exposed"]),
-    ("rdp guessed from the port", service("rdp", confidence=Confidence.GUESS), []),
-    ("ssh shows its version", service("ssh", product="OpenSSH", version="9.2p1"), ["ssh-version-banner"]),
-    ("ssh hides its version", service("ssh", product="OpenSSH"), []),
-    ("a good certificate", with_certificate(), []),
-    ("expired", with_certificate(not_after="2026-11-01T00:00:00Z"), ["tls-expired"]),
-    ("ends soon", with_certificate(not_after="2026-12-01T00:00:00Z"), ["tls-expires-soon"]),
-    ("not yet valid", with_certificate(not_before="2026-12-01T00:00:00Z"), ["tls-not-yet-valid"]),
-    ("self-signed", with_certificate(self_signed=True), ["tls-self-signed"]),
-    ("another name", with_certificate(name="ftp.example"), ["tls-name-mismatch"]),
-    ("a wildcard covers one label", with_certificate(name="a.web.example"), []),
-    ("a wildcard covers no second label", with_certificate(name="a.b.web.example"), ["tls-name-mismatch"]),
-    ("short key", with_certificate(key_bits=1024), ["tls-weak-key"]),
-    ("old hash", with_certificate(signature="sha1WithRSAEncryption"), ["tls-weak-signature"]),
-    (
-        "old hash on a self-signed one decides nothing",
-        with_certificate(signature="sha1", self_signed=True),
-        ["tls-self-signed"],
-    ),
-    ("dates that are no dates", with_certificate(not_after="soon", not_before=None), []),
-    (
-        "old version in the sweep",
-        service("https", tls=Tls.IMPLICIT, facts={"tls": {"version": "TLSv1.2", "versions": {"TLSv1.0": "accepted"}}}),
-        ["tls-old-version"],
-    ),
-    (
-        "old version refused",
-        service("https", tls=Tls.IMPLICIT, facts={"tls": {"version": "TLSv1.2", "versions": {"TLSv1.0": "refused"}}}),
-        [],
-    ),
-    (
-        "upgraded connection",
-        service("smtp", tls=Tls.STARTTLS, facts={"starttls_tls": {"certificate": GOOD | {"self_signed": True}}}),
-        ["tls-self-signed"],
-    ),
-]
+def name_of(check: Check, subject: Service) -> str:
+    return check.id.replace("{service}", subject.service)
 
 
-@pytest.mark.parametrize(("subject", "expected"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
-def test_findings(subject: Service, expected: list[str]) -> None:
-    assert found(subject) == expected
+@pytest.mark.parametrize("case", TABLE, ids=lambda case: case.name)
+def test_findings(case: Row) -> None:
+    assert found(case.subject) == case.expected
 
 
-@pytest.mark.parametrize("facts", [{"tls": "odd"}, {"tls": {"certificate": 7}}, {"tls": {"versions": []}}, {"auth": ["none"]}])
-def test_odd_facts_are_no_finding(facts: dict[str, Any]) -> None:
-    assert found(service("https", facts=facts)) == []
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+def test_every_check_has_a_row_that_finds_it_and_one_that_does_not(check: Check) -> None:
+    services = {case.subject.service for case in TABLE if name_of(check, case.subject) in case.expected}
+    assert services, "no row expects it"
+    alike = [case for case in TABLE if case.subject.service in services and name_of(check, case.subject) not in case.expected]
+    assert alike, "no row of the same service is without it"
+
+
+@pytest.mark.parametrize("odd", [None, "odd", 7, [], {}, [None], [[]], ["odd"], {"certificate": 7}, {"versions": []}], ids=repr)
+def test_odd_facts_are_no_finding(odd: Any) -> None:
+    """Facts of an import or an older run may have any form: checks then say what they say without them, and never fail."""
+    quoted = {"modules", "error", "protocol"}
+    read = {"os", "package", "version_bind", "ntlm_version", "greeting"}
+    keys = ({key for case in TABLE for key in case.subject.facts} | read) - quoted
+    for kind in sorted({case.subject.service for case in TABLE}):
+        plain = found(service(kind))
+        assert found(service(kind, facts=dict.fromkeys(keys, odd))) == plain, kind
 
 
 def test_ids_are_unique_and_well_formed() -> None:
     ids = [check.id for check in CHECKS]
     assert len(ids) == len(set(ids))
-    assert all(
-        part.islower() for check in ids for part in check.replace("{service}", "service").split("-") if not part.isdigit()
-    )
+    form = re.compile(r"(?:\{service\}|[a-z][a-z0-9]*)(?:-[a-z0-9]+)+")
+    assert not [name for name in ids if not form.fullmatch(name)]
+
+
+def test_techniques_and_sources_are_known() -> None:
+    techniques = attack_names()
+    assert not {name for check in CHECKS for name in check.attack if name not in techniques}
+    listed = SOURCES.read_text(encoding="utf-8")
+    known = re.compile(r"rfc\d+|nist-sp-[\w-]+")  # say themselves where they are
+    wanted = {name for check in CHECKS for name in check.references if not known.fullmatch(name)}
+    assert not {name for name in wanted if f"[{name}]" not in listed and f'["{name}"]' not in listed}
+
+
+def test_a_finding_says_what_was_seen_and_what_to_do() -> None:
+    for case in TABLE:
+        for finding in run_checks(CHECKS, case.subject, "local", Context(now=NOW)):
+            assert finding.evidence["seen"]
+            assert finding.remedy
+            assert finding.title
+            assert "{" not in finding.check
 
 
 def test_finding_id_is_stable() -> None:

@@ -30,7 +30,8 @@ class Judgement:
     """The facts that decide, a sentence that says what was seen, and how sure that is.
 
     `evidence` becomes the finding's evidence, with `seen` in it. `title` and `remedy` replace the check's own where the
-    product allows to be more specific.
+    product allows to be more specific. `severity` does so where one check tells several states apart, each of which has its
+    own; it is never above the check's.
     """
 
     seen: str
@@ -38,6 +39,7 @@ class Judgement:
     confidence: Confidence = Confidence.CONFIRMED
     title: str | None = None
     remedy: str | None = None
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,11 @@ class Check:
     references: tuple[str, ...] = ()
 
 
+def speaks(found: Service, name: str) -> bool:
+    """Whether a service is `name`: by its own id, or as the application behind HTTP."""
+    return found.service == name or found.facts.get("application") == name
+
+
 def fact_check(
     check_id: str,
     title: str,
@@ -73,7 +80,7 @@ def fact_check(
     attack: tuple[str, ...] = (),
     references: tuple[str, ...] = (),
 ) -> Check:
-    """A check of one service that one fact decides: it holds when the fact was learned and has just this value."""
+    """A check of one service or application that one fact decides: it holds when that was learned and is just this value."""
     key, value = fact
 
     def judge(found: Service, context: Context) -> Judgement | None:
@@ -81,7 +88,7 @@ def fact_check(
         learned = found.facts.get(key)
         return Judgement(seen, {key: learned}) if type(learned) is type(value) and learned == value else None
 
-    return Check(check_id, title, severity, lambda found: found.service == service, judge, remedy, refuted, attack, references)
+    return Check(check_id, title, severity, lambda found: speaks(found, service), judge, remedy, refuted, attack, references)
 
 
 def finding_id(vantage: str, endpoint: Endpoint, check: str) -> str:
@@ -103,7 +110,7 @@ def run_checks(checks: tuple[Check, ...], service: Service, vantage: str, contex
             check=name,
             id=finding_id(vantage, service.endpoint, name),
             endpoint=service.endpoint,
-            severity=check.severity,
+            severity=judgement.severity or check.severity,
             confidence=judgement.confidence,
             title=judgement.title or check.title,
             evidence={"seen": judgement.seen, **judgement.evidence},

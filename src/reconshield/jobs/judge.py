@@ -16,6 +16,7 @@ from reconshield.checks.software import read_software
 from reconshield.checks.vulnerability import State, assess
 from reconshield.knowledge.advisories import all_advisories
 from reconshield.knowledge.catalog import find_entry
+from reconshield.knowledge.kev import exploited
 from reconshield.knowledge.ports import held_back, usual_service
 from reconshield.knowledge.records import EndpointEntry, ServiceEntry
 from reconshield.knowledge.risk import UNKNOWN, base_risk, context_point, endpoint_risk
@@ -83,9 +84,11 @@ def best_endpoint(entry: ServiceEntry, service: Service) -> EndpointEntry:
 
 def rate_endpoint(service: Service, place: EndpointEntry | None, now: float) -> Risk:
     """The base of the identified service, changed by its facts, by what was seen of TLS, and by the programs it shows."""
-    base = base_risk(place) if place else UNKNOWN
-    points = (*tls_points(service, base), *software_points(service, now))
-    return endpoint_risk(base, service.facts, points)
+    points = tuple(software_points(service, now))
+    if place is None:
+        return endpoint_risk(UNKNOWN, service.facts, points)
+    base = base_risk(place)
+    return endpoint_risk(base, service.facts, (*tls_points(service, base), *points))
 
 
 def tls_points(service: Service, base: Risk) -> Iterable[Factor]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reconshield.checks.check import Check, fact_check
-from reconshield.model import Severity
+from reconshield.checks.check import Check, Context, Judgement, fact_check
+from reconshield.model import Service, Severity
 
 
 def _anonymous(
@@ -20,6 +20,32 @@ def _anonymous(
         refuted="the same attempt is refused",
         attack=("T1078",),
         references=references,
+    )
+
+
+OFFERED_IN = ("mechanisms_clear", "mechanisms_tls")
+
+
+def _offered(service: str, remedy: str) -> Check:
+    """The SASL mechanism ANONYMOUS in the server's own list (RFC 4505); it is not tried."""
+
+    def judge(found: Service, context: Context) -> Judgement | None:
+        del context
+        lists = {key: found.facts.get(key) for key in OFFERED_IN}
+        keys = [key for key, names in lists.items() if isinstance(names, list) and "ANONYMOUS" in names]
+        if not keys or "anonymous" in found.facts:
+            return None
+        return Judgement("the server lists the SASL mechanism ANONYMOUS", {key: lists[key] for key in keys})
+
+    return Check(
+        f"{service}-anonymous-offered",
+        "A login as nobody is offered",
+        Severity.LOW,
+        lambda found: found.service == service,
+        judge,
+        remedy,
+        "ANONYMOUS is not in the list of mechanisms",
+        ("T1078",),
     )
 
 
@@ -66,4 +92,37 @@ CHECKS = (
         "SASL ANONYMOUS was accepted",
         "remove the mechanism ANONYMOUS from the broker's list",
     ),
+    _anonymous(
+        "svn",
+        "anonymous-read",
+        "Subversion lets anybody in",
+        Severity.MEDIUM,
+        "the mechanism ANONYMOUS was accepted, then the session was ended",
+        "svnserve.conf: `anon-access = none`; if it is meant, `read` and only public repositories",
+        ("svnbook",),
+    ),
+    _anonymous(
+        "afp",
+        "guest-login",
+        "AFP lets guests in",
+        Severity.MEDIUM,
+        "the server lists the login `No User Authent`",
+        "Netatalk: remove uams_guest.so from `uam list`; macOS: turn guest access to shared folders off",
+        ("netatalk-afp.conf",),
+    ),
+    _anonymous(
+        "irc",
+        "open-registration",
+        "IRC takes anybody as a user",
+        Severity.INFO,
+        "a nick was registered without a password, and left at once",
+        "if it is not a public network: a connection password or SASL only, or listed networks",
+        ("rfc2812",),
+    ),
+    _offered("xmpp", "Prosody: remove `anonymous` from `authentication` of the host; ejabberd: no `auth_method: anonymous`"),
+    _offered("imap", "Dovecot: remove `anonymous` from `auth_mechanisms`"),
+    _offered("pop3", "Dovecot: remove `anonymous` from `auth_mechanisms`"),
+    _offered("smtp", "Dovecot as SASL server: remove `anonymous` from `auth_mechanisms`; Postfix: `noanonymous`"),
+    _offered("amqp", "RabbitMQ: remove ANONYMOUS from `auth_mechanisms`"),
+    _offered("ldap", "OpenLDAP: `disallow bind_anon`, and remove ANONYMOUS from the SASL mechanisms"),
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reconshield.checks.check import Check, fact_check
-from reconshield.model import Severity
+from reconshield.checks.check import Check, Context, Judgement, fact_check
+from reconshield.model import Service, Severity
 
 
 def _no_auth(
@@ -20,6 +20,21 @@ def _no_auth(
         refuted="the same question is answered with a demand for a login",
         attack=attack,
     )
+
+
+def _judge_git(service: Service, context: Context) -> Judgement | None:
+    """The git protocol has no login at all: a daemon that answers serves whatever it exports."""
+    del context
+    answer = service.facts.get("error")
+    return Judgement("the daemon answered a request; its protocol has no login", {"error": answer}) if answer else None
+
+
+def _judge_modules(service: Service, context: Context) -> Judgement | None:
+    del context
+    modules = service.facts.get("modules")
+    if not isinstance(modules, list) or not modules:
+        return None
+    return Judgement(f"the list names {', '.join(map(str, modules[:8]))}", {"modules": modules})
 
 
 CHECKS = (
@@ -70,9 +85,9 @@ CHECKS = (
     ),
     _no_auth(
         "rsync",
-        "rsync lists its modules without a login",
+        "rsync opens a module without a login",
         Severity.MEDIUM,
-        "the list of modules was given to nobody in particular",
+        "a module was opened by nobody in particular, then the session was ended",
         "rsyncd.conf: `auth users`, `secrets file` and `list = no` for each module; `hosts allow`",
     ),
     _no_auth(
@@ -127,5 +142,202 @@ CHECKS = (
         Severity.MEDIUM,
         "a status command was answered",
         "start gearmand with `--listen=127.0.0.1`",
+    ),
+    _no_auth(
+        "cassandra",
+        "Cassandra answers without a login",
+        Severity.CRITICAL,
+        "a session was started without a login",
+        "cassandra.yaml: `authenticator: PasswordAuthenticator`, `authorizer: CassandraAuthorizer`, a private `rpc_address`",
+        ("T1190", "T1213.006"),
+    ),
+    _no_auth(
+        "kafka",
+        "Kafka answers without a login",
+        Severity.HIGH,
+        "the list of brokers was given without a login",
+        "server.properties: listeners with SASL_SSL, `authorizer.class.name` set, no PLAINTEXT listener outside",
+    ),
+    _no_auth(
+        "tarantool",
+        "The Tarantool console obeys without a login",
+        Severity.CRITICAL,
+        "the Lua console greeted without a login",
+        "listen on a Unix socket: `console.listen('unix/:/run/tarantool.control')`",
+    ),
+    _no_auth(
+        "adb",
+        "Android debugging obeys without a key",
+        Severity.CRITICAL,
+        "the device accepted the connection without a key",
+        "turn debugging over the network off (`adb usb`), or update to a system that asks for a key",
+        ("T1190", "T1496.001"),
+    ),
+    _no_auth(
+        "jdwp",
+        "The Java debugger obeys anybody",
+        Severity.CRITICAL,
+        "the debugger answered a question for its version; it has no login",
+        "start Java without `-agentlib:jdwp`, or with `address=127.0.0.1:PORT`, and reach it by SSH",
+    ),
+    _no_auth(
+        "varnish-cli",
+        "The Varnish console obeys without a secret",
+        Severity.HIGH,
+        "the console greeted without a challenge",
+        "start varnishd with `-S SECRETFILE` and `-T 127.0.0.1:6082`",
+    ),
+    _no_auth(
+        "tor-control",
+        "The Tor control port obeys without a login",
+        Severity.HIGH,
+        "the method NULL is offered",
+        "torrc: `CookieAuthentication 1`, ControlPort on loopback or a Unix socket",
+    ),
+    _no_auth(
+        "clamd",
+        "ClamAV takes commands from anybody",
+        Severity.HIGH,
+        "VERSION was answered; the same port takes SHUTDOWN",
+        "clamd.conf: LocalSocket in place of TCPSocket, or `TCPAddr 127.0.0.1`",
+        ("T1499",),
+    ),
+    _no_auth(
+        "iscsi",
+        "iSCSI serves its targets without a login",
+        Severity.HIGH,
+        "the target offers the method None",
+        "require CHAP and list initiators for each target; serve storage on a network of its own",
+        ("T1213.006",),
+    ),
+    _no_auth(
+        "nbd",
+        "A block device is served without a login",
+        Severity.HIGH,
+        "the exports were listed, or the device was opened, without TLS or a login",
+        "nbd-server: `listenaddr = 127.0.0.1`, an authfile, or TLS with client certificates",
+    ),
+    _no_auth(
+        "imap",
+        "IMAP opens a mailbox without a login",
+        Severity.HIGH,
+        "the server greeted with PREAUTH",
+        "use PREAUTH for local commands only; serve the network with a login inside TLS",
+    ),
+    _no_auth(
+        "ipp",
+        "The print server answers without a login",
+        Severity.LOW,
+        "its printers and jobs were shown without a login",
+        "cupsd.conf: `Listen localhost:631`, or `Allow` for listed networks and `Require valid-user`",
+    ),
+    _no_auth(
+        "coap",
+        "CoAP shows its resources to anybody",
+        Severity.MEDIUM,
+        "/.well-known/core was answered without a login",
+        "serve CoAP inside DTLS or OSCORE only, and to listed networks",
+    ),
+    _no_auth(
+        "rpcbind",
+        "rpcbind lists its programs to anybody",
+        Severity.LOW,
+        "the list of programs and ports was given",
+        "stop rpcbind where nothing needs it (NFSv4 does not); else let the clients' network reach it only",
+        ("T1046",),
+    ),
+    _no_auth(
+        "epmd",
+        "The Erlang port mapper lists its nodes to anybody",
+        Severity.LOW,
+        "the list of nodes was given; it has no login",
+        "`ERL_EPMD_ADDRESS=127.0.0.1`, or let cluster members reach it only",
+        ("T1046",),
+    ),
+    _no_auth(
+        "tftp",
+        "TFTP serves files without a login",
+        Severity.LOW,
+        "a request was answered; the protocol has no login",
+        "serve it read only, from a folder of its own, in the network of the devices that boot from it",
+        ("T1542.005",),
+    ),
+    _no_auth(
+        "nrpe",
+        "NRPE answers anybody",
+        Severity.MEDIUM,
+        "the agent told its version without a login",
+        "nrpe.cfg: `allowed_hosts` with the monitoring server, `dont_blame_nrpe=0`",
+    ),
+    _no_auth(
+        "zabbix-agent",
+        "The Zabbix agent answers anybody",
+        Severity.LOW,
+        "a passive check was answered",
+        "zabbix_agentd.conf: `Server=` with the addresses of the Zabbix server alone, and TLS with a pre-shared key",
+    ),
+    _no_auth(
+        "munin-node",
+        "The Munin node answers anybody",
+        Severity.LOW,
+        "the node greeted without a login",
+        "munin-node.conf: `allow` or `cidr_allow` with the master alone",
+    ),
+    _no_auth(
+        "upsd",
+        "Network UPS Tools answers anybody",
+        Severity.LOW,
+        "the version was told without a login",
+        "upsd.conf: `LISTEN 127.0.0.1`, and clients on a management network",
+    ),
+    _no_auth(
+        "spamd",
+        "SpamAssassin filters for anybody",
+        Severity.LOW,
+        "PING was answered",
+        "start spamd with `--listen 127.0.0.1` or `--allowed-ips`",
+    ),
+    _no_auth(
+        "gpsd",
+        "gpsd tells its place to anybody",
+        Severity.LOW,
+        "the daemon greeted without a login",
+        "start gpsd without `-G`",
+    ),
+    _no_auth(
+        "mpd",
+        "The music player obeys anybody",
+        Severity.LOW,
+        "a command was answered without a password",
+        'mpd.conf: `bind_to_address "127.0.0.1"` and a `password`',
+    ),
+    _no_auth(
+        "nntp",
+        "News can be read by anybody",
+        Severity.INFO,
+        "the server lets readers in without a login",
+        "INN: readers.conf with `auth` for all who may read; if it is a public server, declare it in the policy",
+    ),
+    Check(
+        id="git-no-auth",
+        title="git serves repositories without a login",
+        severity=Severity.LOW,
+        applies=lambda service: service.service == "git",
+        judge=_judge_git,
+        remedy="serve over HTTPS or SSH; else `git daemon` without --export-all and with --listen on a private address",
+        refuted="the daemon does not answer any more",
+        attack=("T1213.006",),
+        references=("git-daemon",),
+    ),
+    Check(
+        id="rsync-lists-modules",
+        title="rsync lists its modules to anybody",
+        severity=Severity.INFO,
+        applies=lambda service: service.service == "rsync",
+        judge=_judge_modules,
+        remedy="rsyncd.conf: `list = no` for each module, and `hosts allow`",
+        refuted="the list is empty or refused",
+        attack=("T1135",),
+        references=("rsyncd.conf",),
     ),
 )

@@ -1,4 +1,4 @@
-"""Is SMB 1 still spoken? Asked at level 4 by a negotiation that offers nothing else."""
+"""Is SMB 1 still spoken? Asked at level 4 by a negotiation that offers nothing else. Signing is judged in `management`."""
 
 from __future__ import annotations
 

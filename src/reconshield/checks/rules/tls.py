@@ -5,16 +5,28 @@ The facts stand under `tls` for TLS from the first byte, and under `starttls_tls
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from reconshield.checks.check import Check, Context, Judgement
-from reconshield.model import Service, Severity
+from reconshield.model import Confidence, Service, Severity
 
 SOON = 21 * 86400
 """A certificate that ends within so many seconds is said to end soon."""
 OLD_VERSIONS = ("SSLv2", "SSLv3", "TLSv1.0", "TLSv1", "TLSv1.1")
+MODERN_VERSIONS = ("TLSv1.2", "TLSv1.3")
+WEAK_CIPHERS = (
+    (r"NULL", "nothing is encrypted"),
+    (r"anon|^A(?:EC)?DH-", "nobody proves who the server is"),
+    (r"EXPORT|^EXP-", "40-bit keys of the 1990s"),
+    (r"RC4|RC2", "RC4 and RC2 are broken (RFC 7465)"),
+    (r"3DES|DES-CBC3", "blocks of 64 bits (Sweet32)"),
+    (r"DES", "keys of 56 bits"),
+    (r"IDEA|SEED", "withdrawn from TLS"),
+)
+"""Patterns for the names of IANA (`TLS_RSA_WITH_RC4_128_MD5`) and of OpenSSL (`RC4-MD5`), the worst first; RFC 9325 §4.1."""
 WEAK_BITS = {"RSA": 2048, "DSA": 2048, "EC": 224}
 
 
@@ -120,6 +132,56 @@ def _weak_signature(service: Service, context: Context) -> Judgement | None:
     return Judgement(f"the certificate is signed with {certificate['signature']}", {"signature": certificate["signature"]})
 
 
+def _cipher(service: Service) -> str:
+    return str(_tls(service).get("cipher") or "")
+
+
+def _weak_cipher(service: Service, context: Context) -> Judgement | None:
+    """The suite that the server chose from all that there are, by its IANA or OpenSSL name."""
+    del context
+    cipher = _cipher(service)
+    why = next((reason for pattern, reason in WEAK_CIPHERS if re.search(pattern, cipher)), None)
+    return Judgement(f"the server chose {cipher}: {why}", {"cipher": cipher}) if why else None
+
+
+def _no_forward_secrecy(service: Service, context: Context) -> Judgement | None:
+    del context
+    cipher = _cipher(service)
+    if not re.match(r"TLS_(?:RSA|PSK)_|(?:AES|CAMELLIA|ARIA|SEED|DES|RC4|NULL|IDEA)[\d-]", cipher):
+        return None
+    return Judgement(f"the server chose {cipher}, whose traffic opens with the certificate's key", {"cipher": cipher})
+
+
+def _no_modern_version(service: Service, context: Context) -> Judgement | None:
+    """The best version there is, where all were offered; the sweep of level 4 makes it sure."""
+    del context
+    tls = _tls(service)
+    version, sweep = str(tls.get("version", "")), tls.get("versions")
+    answers = sweep if isinstance(sweep, Mapping) else {}
+    if version not in OLD_VERSIONS or any(answers.get(modern) in ("accepted", "not shown") for modern in MODERN_VERSIONS):
+        return None
+    sure = all(answers.get(modern) == "refused" for modern in MODERN_VERSIONS)
+    seen = f"{version} is the best that was agreed, with TLS 1.2 and 1.3 on offer"
+    return Judgement(seen, {"version": version}, Confidence.CONFIRMED if sure else Confidence.PROBABLE)
+
+
+def _upgrade_fails(service: Service, context: Context) -> Judgement | None:
+    del context
+    upgrade = service.facts.get("starttls")
+    if service.facts.get("starttls_failed") is not True or upgrade not in ("offered", "required"):
+        return None
+    return Judgement("TLS is offered, and its handshake fails", {"starttls": upgrade, "starttls_failed": True})
+
+
+def _no_names(service: Service, context: Context) -> Judgement | None:
+    """RFC 9525 §6.3: clients look at subjectAltName only; the fact holds the common name where there is none."""
+    del context
+    certificate = _certificate(service)
+    if certificate.get("names") != []:
+        return None
+    return Judgement("the certificate names no host", {"subject": certificate.get("subject", "")})
+
+
 RENEW = "renew the certificate, then reload the server; automate it (ACME, RFC 8555) and alert 21 days before the end"
 
 CHECKS = (
@@ -210,5 +272,59 @@ CHECKS = (
         "the signature uses SHA-256 or better",
         ("T1557",),
         ("rfc9155",),
+    ),
+    Check(
+        "tls-weak-cipher",
+        "A broken TLS cipher was agreed",
+        Severity.MEDIUM,
+        lambda s: bool(_tls(s)),
+        _weak_cipher,
+        "allow AEAD suites with ECDHE only (OpenSSL: `HIGH:!aNULL:!eNULL:!3DES:!RC4`, or Mozilla's intermediate list)",
+        "a modern client is given AES-GCM or ChaCha20",
+        ("T1557",),
+        ("rfc9325", "mozilla-tls"),
+    ),
+    Check(
+        "tls-no-forward-secrecy",
+        "Recorded traffic can be read once the key is known",
+        Severity.LOW,
+        lambda s: bool(_tls(s)),
+        _no_forward_secrecy,
+        "prefer ECDHE suites and TLS 1.3 (nginx: `ssl_ciphers` of Mozilla's intermediate list)",
+        "a suite with ECDHE or DHE, or TLS 1.3, is agreed",
+        ("T1040",),
+        ("rfc9325", "mozilla-tls"),
+    ),
+    Check(
+        "tls-no-modern-version",
+        "Neither TLS 1.2 nor TLS 1.3 is spoken",
+        Severity.HIGH,
+        lambda s: bool(_tls(s)),
+        _no_modern_version,
+        "update the server or its TLS library; until then put a TLS proxy in front",
+        "TLS 1.2 or 1.3 is agreed",
+        ("T1557",),
+        ("rfc8996", "rfc9325"),
+    ),
+    Check(
+        "tls-upgrade-fails",
+        "TLS is offered and does not work",
+        Severity.LOW,
+        lambda s: "starttls_failed" in s.facts,
+        _upgrade_fails,
+        "read the server's log: certificate and key that do not fit, a file it may not read, no common version",
+        "the handshake after the upgrade is completed",
+        ("T1557",),
+    ),
+    Check(
+        "tls-no-names",
+        "Certificate names no host",
+        Severity.LOW,
+        _has_certificate,
+        _no_names,
+        "issue the certificate with subjectAltName for every name that clients use",
+        "the certificate has a subjectAltName",
+        (),
+        ("rfc9525",),
     ),
 )
