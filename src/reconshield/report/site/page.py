@@ -106,6 +106,8 @@ def part_contents(part: Part) -> list[Heading]:
     if "harden" in defence:
         at = sum(key in defence for key in ("firewall", "vpn"))
         inner[at:at] = [Heading(f"defence-{slug(name)}{tail}", name) for name in by_product(defence["harden"])]
+    if defence and "rules" in sections:
+        inner.append(Heading(f"defence-rules{tail}", "Ready rules"))
     rows = [
         ("risk", "Risk", True),
         ("do", "Do this", "do" in sections),
