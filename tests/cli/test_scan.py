@@ -167,6 +167,14 @@ def test_targets_from_standard_input_and_files(tmp_path: Path, closed_port: int)
     assert seen == ["127.0.0.1", "127.0.0.3", "127.0.0.4"]
 
 
+def test_a_run_keeps_the_targets_of_a_file_and_not_its_name(tmp_path: Path, closed_port: int) -> None:
+    listed = tmp_path / "targets.txt"
+    listed.write_text("\ufeff127.0.0.2 127.0.0.3\n", encoding="utf-8")
+    for words in (["-iL", str(listed)], [f"@{listed}"]):
+        head = lines_of(run(tmp_path, "scan", *words, "-p", str(closed_port), "--json"))[0]
+        assert head["targets"] == ["127.0.0.2", "127.0.0.3"]
+
+
 def test_ctrl_c_keeps_what_was_measured_and_resume_finishes(tmp_path: Path) -> None:
     words = ("scan", "127.0.0.1", "-p", "1-9000", "--rate", "3000", "--level", "2", "--json")
     environ = os.environ | {"LC_ALL": "C.UTF-8"}

@@ -66,7 +66,7 @@ def scan(
     chosen = check_format("jsonl" if json_ else format_)
     threshold = parse_severity(fail_on)
     request = job.ScanRequest(
-        targets=tuple(targets or ()) + tuple(read_target_files(target_file or [])),
+        targets=(*(targets or ()), *(f"@{name}" for name in target_file or ())),
         exclude=tuple(exclude or ()),
         ports=ports,
         top=top,
@@ -93,19 +93,6 @@ def scan(
         with open_output(call, output, chosen, all_states=all_states, with_evidence=with_evidence) as sink:
             result = follow(call, store, prepared, sink)
     raise typer.Exit(exit_code(result, threshold))
-
-
-def read_target_files(files: list[str]) -> Iterator[str]:
-    """The targets that files name, one a line; `#` begins a comment. `-` is standard input."""
-    from reconshield.addresses import parse_targets_file
-
-    for name in files:
-        try:
-            text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise UserError(f"the target file cannot be read: {reason}", where=name, hint=f"ls -l {name}") from error
-        yield from (target.text for target in parse_targets_file(text.splitlines(), "standard input" if name == "-" else name))
 
 
 def choose_manner(polite: bool, normal: bool, fast: bool, *, confirmed: bool) -> str:

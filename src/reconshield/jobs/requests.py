@@ -28,6 +28,11 @@ def read_targets(texts: Iterable[str], *, wide: bool = False) -> tuple[Target, .
     return tuple(found)
 
 
+def list_targets(texts: Iterable[str], *, wide: bool = False) -> tuple[str, ...]:
+    """The texts with the targets of every file in its place, so that what is kept still says it when the file has changed."""
+    return tuple(target.text for target in read_targets(texts, wide=wide))
+
+
 def read_lines(name: str) -> list[str]:
     """The lines of a target file, `-` is standard input."""
     try:
@@ -36,7 +41,7 @@ def read_lines(name: str) -> list[str]:
         with Path(name).expanduser().open(encoding="utf-8-sig") as file:
             return file.read(FILE_LIMIT).splitlines()
     except UnicodeDecodeError as error:
-        raise UserError("the list of targets is not text in UTF-8", where=name, hint="one target per line") from error
+        raise UserError("the list of targets cannot be read: it is not text in UTF-8", where=name, hint="one target per line") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"the list of targets cannot be read: {reason}", where=name, hint="check the path") from error

@@ -20,6 +20,7 @@ from reconshield.addresses import PortSet, parse_ports
 from reconshield.errors import Refused, UserError
 from reconshield.jobs.coverage import is_import
 from reconshield.jobs.grants import authorise_scan
+from reconshield.jobs.requests import list_targets
 from reconshield.jobs.results import head_of, held_of, summarise
 from reconshield.knowledge.names import ports_of
 from reconshield.knowledge.ports import held_back, top_ports
@@ -146,12 +147,14 @@ def prepare_scan(store: Store, settings: Settings, request: ScanRequest, now: fl
     """Authorise and plan. Raises UserError for a mistake in the request and Refused when no grant allows it."""
     check_engine(request.engine)
     check_level(request.level)
+    targets, exclude = list_targets(request.targets), list_targets(request.exclude, wide=True)
+    request = replace(request, targets=targets, exclude=exclude)
     ports, left_out = leave_out(choose_ports(request), request)
-    targets = authorise(store, request, now)
-    options = choose_options(request, targets)
-    plan = make_plan(targets.addresses, ports, rate=sending_rate(targets, options, ports), seed=request.seed)
+    allowed = authorise(store, request, now)
+    options = choose_options(request, allowed)
+    plan = make_plan(allowed.addresses, ports, rate=sending_rate(allowed, options, ports), seed=request.seed)
     plan.shard(*request.shard)
-    return Prepared(request, targets, plan, options, settings.vantage, left_out=left_out, home=settings.home)
+    return Prepared(request, allowed, plan, options, settings.vantage, left_out=left_out, home=settings.home)
 
 
 def prepare_resume(store: Store, run_text: str, request: ScanRequest, now: float, home: Path | None = None) -> Prepared:
