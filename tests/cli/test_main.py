@@ -37,6 +37,16 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == f"reconshield {__version__}\n"
 
 
+@pytest.mark.parametrize("words", [(), ("grant",), ("intel",)])
+def test_a_command_without_its_verb_gets_the_list(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    assert run(monkeypatch, *words) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == " ".join(["Usage: reconshield", *words, "[OPTIONS] COMMAND [ARGS]..."])
+    assert "Commands:" in lines
+
+
 def test_a_bug_is_named_without_its_data(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

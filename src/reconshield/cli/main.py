@@ -98,7 +98,7 @@ def main() -> None:
         print_error(error)
         code = error.exit_code
     except UsageError as error:
-        print_error(_usage_mistake(error))
+        _explain_usage(error)
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("\ninterrupted\n")
@@ -134,6 +134,14 @@ def hoist_globals(words: list[str]) -> list[str]:
         else:
             rest.append(word)
     return [*first, *rest]
+
+
+def _explain_usage(error: Exception) -> None:
+    """Say what is wrong with the command; one that ends before its verb gets the list of them."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{error}\n")
+    else:
+        print_error(_usage_mistake(error))
 
 
 def _usage_mistake(error: Exception) -> UserError:
