@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dialogues import Recording, recordings, replay
-from reconshield.identify import probes
+from reconshield.identify import order, probes
 from reconshield.identify.probe import Match, Probe
 
 ALL = recordings()
@@ -62,3 +62,9 @@ def test_no_other_probe_is_sure_of_a_recorded_greeting(recording: Recording) -> 
         match: Match | None = replay(only_greeting, probe)
         if not recording.data.get("none"):
             assert match is None or not match.sure, probe.name
+
+
+def test_orders_name_probes_that_exist() -> None:
+    names = {transport: {p.name for p in probes.PROBES if p.transport == transport} for transport in ("tcp", "udp")}
+    assert set(order.COMMON) | set(order.PATIENT) <= names["tcp"]
+    assert set(order.COMMON_UDP) <= names["udp"]

@@ -15,18 +15,22 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from reconshield.errors import Refused
 from reconshield.identify import order, posture
 from reconshield.identify.inquiry import Inquiry, Kit
 from reconshield.identify.limits import Limits
+from reconshield.identify.names import choose_names, names_told, wants_name
 from reconshield.identify.probe import Match, Probe
 from reconshield.identify.tls import make_context
 from reconshield.model import Confidence, Endpoint, Service, Tls
 from reconshield.scope import Targets
 
 IDENTIFY, ASSESS = 3, 4
+CONNECTIONS_BY_NAME = 3
+NAMES_KEPT = 64
 STOP_SECONDS = 0.2
 """How often a wish to stop is looked for."""
 
@@ -101,6 +105,8 @@ async def identify(
     stile = Turnstile(allowed(targets, endpoints), room, limits.ahead)
     done: asyncio.Queue[asyncio.Task[Service]] = asyncio.Queue()
     running: set[asyncio.Task[Service]] = set()
+    told: dict[str, list[str]] = {}
+    nameless: list[Service] = []
     try:
         while True:
             while len(running) < limits.concurrency and (endpoint := stile.enter()) is not None:
@@ -108,12 +114,20 @@ async def identify(
                 running.add(task)
                 task.add_done_callback(done.put_nowait)
             if not running:
-                return
+                break
             finished = await done.get()
             running.discard(finished)
             service = finished.result()
             stile.leave(service.endpoint.ip)
-            yield service
+            told[service.endpoint.ip] = [*told.get(service.endpoint.ip, ()), *islice(names_told(service), NAMES_KEPT)][
+                :NAMES_KEPT
+            ]
+            if wants_name(service) and service.name is None:
+                nameless.append(service)
+            else:
+                yield service
+        for service in nameless:
+            yield await ask_by_name(service, choose_names(told[service.endpoint.ip]), reached, kit)
     finally:
         for task in running:
             task.cancel()
@@ -150,6 +164,20 @@ def identify_all(
                 yield service
         finally:
             runner.run(finish(services))
+
+
+async def ask_by_name(service: Service, names: Iterable[str], level: int, kit: Kit) -> Service:
+    """Ask again under names that the host gives itself; the same service where none of them is its own."""
+    probes = tuple(probe for probe in kit.probes if probe.name == service.probe)
+    few = replace(kit, probes=probes, limits=replace(kit.limits, connections=CONNECTIONS_BY_NAME))
+    for name in names:
+        again = await inquire(service.endpoint, name, level, few)
+        if again.service == service.service and not wants_name(again):
+            facts = {**again.facts, "asked_as": name}
+            return replace(
+                again, name=None, product=again.product or service.product, cpe=again.cpe or service.cpe, facts=facts
+            )
+    return service
 
 
 async def finish(services: AsyncGenerator[Service, None]) -> None:

@@ -30,7 +30,7 @@ COMMON = (
     "sip",
     "xmpp",
     "mssql",
-    "oracle",
+    "oracle-tns",
     "kafka",
     "cassandra",
     "zookeeper",
@@ -45,7 +45,7 @@ COMMON = (
 """Services that wait to be asked, by how often they answer on ports that are not theirs (our estimate). Others follow.
 Redis comes early because it hangs up on an HTTP request without a word."""
 
-PATIENT = ("redis", "dns", "oracle", "kafka", "cassandra", "mongodb", "distcc")
+PATIENT = ("redis", "dns", "oracle-tns", "kafka", "cassandra", "mongodb")
 """Services that may neither answer a text nor hang up: most read its start as the length of a message and wait for the rest."""
 
 COMMON_UDP = (
