@@ -21,7 +21,7 @@ _PLACES = {
     "Prepared": "reconshield.jobs.scan",
     "Refused": "reconshield.errors",
     "RunResult": "reconshield.report.result",
-    "ScanRequest": "reconshield.jobs.scan",
+    "ScanRequest": "reconshield.jobs.scan_request",
     "Service": "reconshield.model",
     "Settings": "reconshield.settings",
     "Started": "reconshield.jobs.scan",

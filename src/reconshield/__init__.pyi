@@ -13,10 +13,10 @@ from reconshield.jobs.scan import Identified as Identified
 from reconshield.jobs.scan import Measured as Measured
 from reconshield.jobs.scan import Measuring as Measuring
 from reconshield.jobs.scan import Prepared as Prepared
-from reconshield.jobs.scan import ScanRequest as ScanRequest
 from reconshield.jobs.scan import Started as Started
 from reconshield.jobs.scan import prepare_scan as prepare_scan
 from reconshield.jobs.scan import run_scan as run_scan
+from reconshield.jobs.scan_request import ScanRequest as ScanRequest
 from reconshield.model import Endpoint as Endpoint
 from reconshield.model import Finding as Finding
 from reconshield.model import Observation as Observation

@@ -59,13 +59,14 @@ def scan(
 ) -> None:
     """Measure what hosts expose, identify what answers, and judge it."""
     from reconshield.jobs import scan as job
+    from reconshield.jobs.scan_request import ScanRequest
     from reconshield.jobs.times import parse_duration
     from reconshield.store.db import open_store
 
     call: Invocation = ctx.obj
     chosen = check_format("jsonl" if json_ else format_)
     threshold = parse_severity(fail_on)
-    request = job.ScanRequest(
+    request = ScanRequest(
         targets=(*(targets or ()), *(f"@{name}" for name in target_file or ())),
         exclude=tuple(exclude or ()),
         ports=ports,

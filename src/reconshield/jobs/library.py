@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reconshield.jobs.results import load_result
-from reconshield.jobs.scan import ScanRequest, Started, prepare_scan, run_scan
+from reconshield.jobs.scan import Started, prepare_scan, run_scan
+from reconshield.jobs.scan_request import ScanRequest
 from reconshield.report.result import RunResult
 from reconshield.settings import load_settings
 from reconshield.store.db import open_store

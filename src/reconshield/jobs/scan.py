@@ -16,20 +16,27 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from reconshield.addresses import PortSet, parse_ports
 from reconshield.errors import Refused, UserError
 from reconshield.jobs.coverage import is_import
 from reconshield.jobs.grants import authorise_scan
 from reconshield.jobs.requests import list_targets
 from reconshield.jobs.results import head_of, held_of, summarise
-from reconshield.knowledge.names import ports_of
-from reconshield.knowledge.ports import held_back, top_ports
+from reconshield.jobs.scan_request import (
+    ScanRequest,
+    check_engine,
+    check_level,
+    choose_options,
+    choose_ports,
+    leave_out,
+    repeated_options,
+    sending_rate,
+)
+from reconshield.knowledge.ports import held_back
 from reconshield.model import Endpoint, Finding, Observation, Reason, Service, State
 from reconshield.report.result import HeldBack, RatedService, RunHead, Summary
 from reconshield.scan.batch import Batch, records
-from reconshield.scan.engine import BlockDone, Options, Progress, engine_rate, measure
-from reconshield.scan.plan import Plan, expected_rate, make_plan
-from reconshield.scan.udp import unmeasurable_ports
+from reconshield.scan.engine import BlockDone, Options, Progress, measure
+from reconshield.scan.plan import Plan, make_plan
 from reconshield.scope import Targets
 from reconshield.settings import Settings
 from reconshield.store.db import Store
@@ -42,32 +49,7 @@ if TYPE_CHECKING:
 
     from reconshield.jobs.judge import Judge
 
-COMMON_PORTS = 1000
-"""TCP ports that are measured when none are named."""
-CEILINGS = {"polite": 500.0, "normal": 25_000.0, "fast": None}
-"""Attempts a second, by manner; `--rate` comes before them."""
-PER_HOST = 1000.0
-LEVELS = (2, 3, 4)
 IDENTIFY_LEVEL = 3
-
-
-@dataclass(frozen=True, slots=True)
-class ScanRequest:
-    """What somebody wants to have measured, as text; every field as on the command line."""
-
-    targets: tuple[str, ...]
-    exclude: tuple[str, ...] = ()
-    ports: str | None = None
-    top: int | None = None
-    level: int | None = None
-    engine: str = "auto"
-    manner: str = "normal"
-    rate: float | None = None
-    per_host: float | None = None
-    seed: int | None = None
-    shard: tuple[int, int] = (0, 1)
-    authorized_by: str | None = None
-    authorized_for: float = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,83 +180,6 @@ def authorise(store: Store, request: ScanRequest, now: float) -> Targets:
         for_seconds=request.authorized_for,
         options=repeated_options(request),
     )
-
-
-def check_engine(name: str) -> None:
-    """Only the connect engine exists; asking for another by name is answered, not silently changed."""
-    if name not in {"auto", "connect"}:
-        hint = "reconshield scan TARGET --engine connect"
-        raise UserError("this version has the connect engine only", where=f"--engine {name}", hint=hint)
-
-
-def check_level(level: int | None) -> None:
-    """A scan is a port scan, an identification or an assessment; 0 and 1 send nothing."""
-    if level is not None and level not in LEVELS:
-        raise UserError(f"a scan has no level {level}", where=f"--level {level}", hint="--level 2, 3 or 4")
-
-
-def choose_ports(request: ScanRequest) -> PortSet:
-    """The ports of a request: named ones, the commonest N, or a default by target."""
-    if request.ports is not None and request.top is not None:
-        raise UserError("name ports or ask for the commonest, not both", where="-p and --top", hint="leave one of them out")
-    if request.ports is None:
-        if request.top is None and all(t.strip().lower() == "localhost" for t in request.targets):
-            return PortSet(tcp=((1, 65_535),))
-        return PortSet(tcp=tuple((p, p) for p in top_ports(request.top or COMMON_PORTS, "tcp")))
-    asked = parse_ports(request.ports)
-    ports = asked.ports
-    for transport, name in asked.names:
-        found = ports_of(name, transport)
-        if not found:
-            hint = f"-p {name}" if transport == "udp" else f"-p U:{name}"
-            raise UserError(f"{name} has no {transport.upper()} port", where=f"-p {request.ports}", hint=hint)
-        ports |= PortSet(
-            tcp=tuple((port, port) for kind, port in found if kind == "tcp"),
-            udp=tuple((port, port) for kind, port in found if kind == "udp"),
-        )
-    return ports
-
-
-def leave_out(ports: PortSet, request: ScanRequest) -> tuple[PortSet, tuple[str, ...]]:
-    """Take away the UDP ports to which nothing may be sent: without a datagram their state is not known, so they are said."""
-    held = unmeasurable_ports(ports)
-    if not held:
-        return ports, ()
-    kept = ports - PortSet(udp=tuple((port, port) for port in held))
-    if not kept:
-        raise UserError(
-            f"there is nothing to measure: {next(iter(held.values()))}",
-            where=f"-p {request.ports}",
-            hint="TCP ports of such devices are measured without sending a byte",
-        )
-    reasons: dict[str, list[int]] = {}
-    for port, why in held.items():
-        reasons.setdefault(why, []).append(port)
-    return kept, tuple(f"U:{PortSet(udp=tuple((p, p) for p in row)).text()[2:]}: {why}" for why, row in reasons.items())
-
-
-def choose_options(request: ScanRequest, targets: Targets) -> Options:
-    """Limits of the engine: `--rate` and `--per-host` first, then the manner, then what the targets deserve."""
-    for name, value in (("--rate", request.rate), ("--per-host", request.per_host)):
-        if value is not None and not value > 0:
-            raise UserError("a rate must be above 0", where=f"{name} {value:g}", hint=f"{name} 1000")
-    own_only = targets.exempt.covers(targets.addresses)
-    ceiling = None if own_only else CEILINGS[request.manner]
-    per_host = None if request.manner == "fast" or own_only else PER_HOST
-    return Options(rate=request.rate or ceiling, per_host=request.per_host or per_host)
-
-
-def sending_rate(targets: Targets, options: Options, ports: PortSet) -> float:
-    """Endpoints a second that are to be expected."""
-    engine = engine_rate(ports)
-    return expected_rate(targets.addresses, targets.exempt, engine=engine, rate=options.rate, per_host=options.per_host)
-
-
-def repeated_options(request: ScanRequest) -> str:
-    """The part of the command that a refusal repeats, so that the hint can be pasted."""
-    parts = [f"-p {request.ports}" if request.ports else "", f"--top {request.top}" if request.top else ""]
-    parts.append(f"--level {request.level}" if request.level is not None else "")
-    return " ".join(part for part in parts if part)
 
 
 def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop: threading.Event) -> Iterator[Event]:
