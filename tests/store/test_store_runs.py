@@ -30,7 +30,7 @@ from reconshield.model import (
 )
 from reconshield.store.db import Store, open_store
 from reconshield.store.glance import Seen, last_seen
-from reconshield.store.history import endpoint_history, latest_for_port
+from reconshield.store.history import endpoint_history
 from reconshield.store.observations import blocks_done, count_open, load_observations, open_endpoints, save_block
 from reconshield.store.runs import create_run, find_run, finish_run, list_runs, new_run_id, reopen_run
 from reconshield.store.services import endpoints_without_service, findings, save_service, services
@@ -231,15 +231,6 @@ def test_the_history_of_an_address_has_closed_answers_too(store: Store) -> None:
     assert endpoint_history(store, "10.77.0.99") == []
 
 
-def test_where_a_port_was_open_last(store: Store) -> None:
-    before, after = two_days(store)
-    seen = latest_for_port(store, 110, "tcp")
-    assert [(each.run, each.observation.endpoint.ip) for each in seen] == [(after, "10.77.0.3"), (before, "10.77.0.2")]
-    assert seen[1].service == SERVICE
-    assert len(latest_for_port(store, 110, "tcp", limit=1)) == 1
-    assert latest_for_port(store, 110, "udp") == []
-
-
 def test_a_workspace_sees_and_changes_only_its_own_runs(store: Store, url: str) -> None:
     mine = begin_run(store).id
     block = answers(("10.77.0.2", 110, OPEN), ("10.77.0.3", 25, OPEN))
@@ -250,7 +241,7 @@ def test_a_workspace_sees_and_changes_only_its_own_runs(store: Store, url: str) 
             connection.execute(RUNS.update().where(RUNS.c.id == theirs).values(id=mine))
         assert (count_open(other), blocks_done(other, mine), len(load_observations(other, mine))) == ({}, set(), 0)
         assert (open_endpoints(other, mine), endpoints_without_service(other, mine)) == ([], [])
-        assert (latest_for_port(other, 110, "tcp"), endpoint_history(other, "10.77.0.2")) == ([], [])
+        assert endpoint_history(other, "10.77.0.2") == []
         save_block(other, mine, 0, block[:1])
         assert (count_open(store), count_open(other)) == ({mine: 2}, {mine: 1})
         if store.path is not None:

@@ -1,12 +1,11 @@
-"""What was seen of an address or of a port over all runs.
+"""What was seen of an address over all runs.
 
-An address is looked for in the blocks, which know closed and filtered answers as well as open ones; a port in the rows of open
-endpoints, whose key begins with it. Silence is not here: whoever needs it asks the plan of the run.
+It is looked for in the blocks, which know closed and filtered answers as well as open ones. Silence is not here: whoever needs
+it asks the plan of the run. Where a port was open last is the question of `glance`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +16,9 @@ from sqlalchemy import Connection, select
 from reconshield.model import Endpoint, Observation, Reason, Service, State, Transport
 from reconshield.store.columns import pack_address
 from reconshield.store.db import Store
-from reconshield.store.observations import load_blocks, observation_of
+from reconshield.store.observations import load_blocks
 from reconshield.store.services import service_of
-from reconshield.store.tables import OBSERVATIONS, RUNS, SERVICES
+from reconshield.store.tables import RUNS, SERVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def endpoint_history(store: Store, ip: str, port: int | None = None) -> list[Sig
     packed = pack_address(ip)
     sightings = []
     with store.read() as connection:
-        for run_id, _, vantage in runs_of(connection, store):
+        for run_id, vantage in runs_of(connection, store):
             answers = answers_of(load_blocks(connection, store, run_id), packed, port)
             if len(answers) == 0:
                 continue
@@ -52,10 +51,10 @@ def endpoint_history(store: Store, ip: str, port: int | None = None) -> list[Sig
     return sightings
 
 
-def runs_of(connection: Connection, store: Store) -> list[tuple[str, int, str]]:
-    """Id, key and vantage, newest first."""
-    query = select(RUNS.c.id, RUNS.c.key, RUNS.c.vantage).where(RUNS.c.workspace == store.workspace).order_by(RUNS.c.id.desc())
-    return [(row.id, row.key, row.vantage) for row in connection.execute(query)]
+def runs_of(connection: Connection, store: Store) -> list[tuple[str, str]]:
+    """Id and vantage, newest first."""
+    query = select(RUNS.c.id, RUNS.c.vantage).where(RUNS.c.workspace == store.workspace).order_by(RUNS.c.id.desc())
+    return [(row.id, row.vantage) for row in connection.execute(query)]
 
 
 def answers_of(whole: NDArray[Any], packed: bytes, port: int | None) -> NDArray[Any]:
@@ -80,33 +79,3 @@ def services_at(connection: Connection, store: Store, run_id: str, packed: bytes
     mine = (SERVICES.c.workspace == store.workspace, SERVICES.c.run == run_id, SERVICES.c.ip == packed)
     found = [service_of(row) for row in connection.execute(select(SERVICES).where(*mine)).mappings()]
     return {(service.endpoint.port, service.endpoint.transport): service for service in found}
-
-
-def latest_for_port(store: Store, port: int, transport: str, limit: int = 50) -> list[Sighting]:
-    """Where this port was open: for each address the newest run that saw it so, newest first, `limit` at most."""
-    protocol = Transport[transport.upper()].value
-    found: dict[bytes, Sighting] = {}
-    with store.read() as connection:
-        for run_id, key, vantage in runs_of(connection, store):
-            rows = open_rows(connection, key, port, protocol, limit + len(found))
-            fresh = [row for row in rows if row.ip not in found]
-            known = services_on(connection, store, run_id, port, protocol, [row.ip for row in fresh])
-            found |= {row.ip: Sighting(run_id, vantage, observation_of(row), known.get(row.ip)) for row in fresh}
-            if len(found) >= limit:
-                break
-    return list(found.values())[:limit]
-
-
-def open_rows(connection: Connection, key: int, port: int, protocol: int, limit: int) -> Sequence[Any]:
-    table = OBSERVATIONS.c
-    mine = (table.run_key == key, table.port == port, table.transport == protocol)
-    return connection.execute(select(OBSERVATIONS).where(*mine).order_by(table.ip).limit(limit)).all()
-
-
-def services_on(
-    connection: Connection, store: Store, run_id: str, port: int, protocol: int, ips: list[bytes]
-) -> dict[bytes, Service]:
-    table = SERVICES.c
-    mine = (table.workspace == store.workspace, table.run == run_id, table.port == port, table.transport == protocol)
-    query = select(SERVICES).where(*mine, table.ip.in_(ips))
-    return {row["ip"]: service_of(row) for row in connection.execute(query).mappings()}
