@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reconshield.cli.console import Invocation
 from reconshield.cli.runs import AsJson, open_database, print_lines
+
+if TYPE_CHECKING:
+    from reconshield.jobs.imports import Imported
 
 
 def import_(
@@ -33,11 +36,7 @@ def import_(
     with open_database(call) as store:
         made = import_file(store, file, format_=format_, vantage=vantage)
         head, summary = load_head(made.run), load_summary(store, made.run)
-    if made.bad:
-        more = f" and {count(made.bad - len(made.faults))} more" if made.bad > len(made.faults) else ""
-        call.tell(f"warning: {plural(made.bad, 'record', 'records')} could not be used: {'; '.join(made.faults)}{more}")
-    if made.cut:
-        call.tell(f"warning: {made.cut}; what was whole before is kept")
+    warn_of_losses(call, made)
     if as_json:
         name = printable(file.name, None)
         print_lines(
@@ -54,3 +53,14 @@ def import_(
         call.print(f"{count(summary.measured)} endpoints measured: {counts_text(summary)}; {claimed}")
         call.suggest(f"reconshield report {head.id}")
     raise typer.Exit(4 if made.cut else 0)
+
+
+def warn_of_losses(call: Invocation, made: Imported) -> None:
+    """Say what of the file is not in the run."""
+    from reconshield.text import count, plural
+
+    if made.bad:
+        more = f" and {count(made.bad - len(made.faults))} more" if made.bad > len(made.faults) else ""
+        call.tell(f"warning: {plural(made.bad, 'record', 'records')} could not be used: {'; '.join(made.faults)}{more}")
+    if made.cut:
+        call.tell(f"warning: {made.cut}; what was whole before is kept")
