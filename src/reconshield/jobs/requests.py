@@ -41,7 +41,9 @@ def read_lines(name: str) -> list[str]:
         with Path(name).expanduser().open(encoding="utf-8-sig") as file:
             return file.read(FILE_LIMIT).splitlines()
     except UnicodeDecodeError as error:
-        raise UserError("the list of targets cannot be read: it is not text in UTF-8", where=name, hint="one target per line") from error
+        raise UserError(
+            "the list of targets cannot be read: it is not text in UTF-8", where=name, hint="one target per line"
+        ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"the list of targets cannot be read: {reason}", where=name, hint="check the path") from error
