@@ -67,7 +67,16 @@ def test_names_come_from_greetings_and_certificates() -> None:
     )
     told = list(names_told(made))
     assert told == ["mail.example.test", "example.test", "mail.example.test"]
-    assert choose_names([*told, "a.b.c.test"]) == ["mail.example.test", "a.b.c.test"]
+    chat = replace(made, service="xmpp")
+    assert choose_names([*told, "a.b.c.test", "OFFICE"], chat) == ["mail.example.test", "a.b.c.test"]
+
+
+def test_browser_is_called_by_the_name_of_its_workgroup() -> None:
+    names = [{"name": "OFFICE", "suffix": 29, "group": False}, {"name": "PC1", "suffix": 0, "group": False}]
+    service = Service(Endpoint("192.0.2.5", 137, "udp"), "netbios-ns", Confidence.CONFIRMED, 0.0, facts={"names": names})
+    browser = Service(Endpoint("192.0.2.5", 138, "udp"), "unknown", Confidence.GUESS, 0.0)
+    assert wants_name(browser)
+    assert choose_names([*names_told(service), "mail.example.test"], browser) == ["OFFICE"]
 
 
 def plc(connection: socket.socket) -> None:

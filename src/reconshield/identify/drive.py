@@ -22,7 +22,7 @@ from reconshield.errors import Refused
 from reconshield.identify import order, posture
 from reconshield.identify.inquiry import Inquiry, Kit
 from reconshield.identify.limits import Limits
-from reconshield.identify.names import choose_names, names_told, wants_name
+from reconshield.identify.names import choose_names, names_told, probe_by_name, wants_name
 from reconshield.identify.probe import Match, Probe
 from reconshield.identify.tls import make_context
 from reconshield.model import Confidence, Endpoint, Service, Tls
@@ -127,7 +127,7 @@ async def identify(
             else:
                 yield service
         for service in nameless:
-            yield await ask_by_name(service, choose_names(told[service.endpoint.ip]), reached, kit)
+            yield await ask_by_name(service, choose_names(told[service.endpoint.ip], service), reached, kit)
     finally:
         for task in running:
             task.cancel()
@@ -168,11 +168,11 @@ def identify_all(
 
 async def ask_by_name(service: Service, names: Iterable[str], level: int, kit: Kit) -> Service:
     """Ask again under names that the host gives itself; the same service where none of them is its own."""
-    probes = tuple(probe for probe in kit.probes if probe.name == service.probe)
+    probes = tuple(probe for probe in kit.probes if probe.name == probe_by_name(service))
     few = replace(kit, probes=probes, limits=replace(kit.limits, connections=CONNECTIONS_BY_NAME))
     for name in names:
         again = await inquire(service.endpoint, name, level, few)
-        if again.service == service.service and not wants_name(again):
+        if again.service != "unknown" and not wants_name(again):
             facts = {**again.facts, "asked_as": name}
             return replace(
                 again, name=None, product=again.product or service.product, cpe=again.cpe or service.cpe, facts=facts

@@ -32,7 +32,7 @@ def run() -> Dialogue:
         facts["hostname"] = domain[1].decode("ascii")
     facts = _move_into_tls(facts) if place.tls else facts | (yield from _try_tls(facts))
     # the words with which Prosody (mod_c2s, mod_s2s) turns away a domain that is not its own
-    prosody = b">This server does not serve " in answer or b">No stream features to offer<" in answer
+    prosody = re.search(rb">This (?:server|host) does not serve ", answer) is not None
     return Match("xmpp", "Prosody" if prosody else None, facts=facts)
 
 
