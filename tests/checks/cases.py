@@ -82,10 +82,10 @@ def shown(kind: str, product: str, version: str, **facts: Any) -> Service:
 EXPOSED = (  # always found, whatever the login
     "adb rdp vnc winrm x11 xdmcp spice rlogin rsh rexec smart-install ipmi docker kubernetes kubelet etcd consul vault nomad "
     "erlang-distribution jmx-rmi ajp bgp nat-pmp msrpc nfs iscsi nbd ndmp mdns ssdp ws-discovery slp netbios-ns cldap "
-    "mssql-browser modbus s7 telnet echo chargen qotd daytime time discard systat netstat finger ident gopher"
+    "mssql-browser modbus s7 telnet echo chargen qotd daytime time finger ident gopher"
 )
 NO_LOGIN = (  # by the protocol's own question
-    "redis memcached mongodb zookeeper nats rsync socks distcc postgresql mysql beanstalkd gearman cassandra kafka tarantool "
+    "redis memcached mongodb nats rsync socks distcc postgresql mysql beanstalkd gearman cassandra kafka tarantool "
     "jdwp varnish-cli tor-control clamd imap ipp coap rpcbind epmd tftp nrpe zabbix-agent munin-node upsd spamd gpsd mpd nntp"
 )
 NO_LOGIN_WEB = (  # by a page
@@ -94,13 +94,10 @@ NO_LOGIN_WEB = (  # by a page
     "mongo-express redis-commander phpmyadmin node-red"
 )
 CLEAR_TEXT = (
-    "pop3 imap smtp ftp ldap postgresql mysql http redis nntp xmpp mqtt amqp irc mssql nats afp managesieve lmtp "
-    "asterisk-manager freeswitch-event sip rtsp http-proxy db2"
+    "pop3 imap smtp ftp ldap postgresql mysql http redis nntp xmpp mqtt amqp irc mssql nats afp managesieve "
+    "asterisk-manager freeswitch-event http-proxy"
 )
-AMPLIFIERS = (
-    "ard chargen cldap coap dns ldap mdns memcached mssql-browser netbios-ns ntp qotd rip rpcbind slp snmp ssdp tftp "
-    "ws-discovery"
-)
+AMPLIFIERS = "chargen cldap coap dns mdns memcached mssql-browser netbios-ns ntp qotd rpcbind slp snmp ssdp tftp ws-discovery"
 
 
 def exposed_rows() -> Iterator[Row]:
@@ -112,8 +109,9 @@ def exposed_rows() -> Iterator[Row]:
 def login_rows() -> Iterator[Row]:
     for kind in NO_LOGIN.split():
         yield from both(kind, "auth", "none", "unknown", f"{kind}-no-auth")
-    for kind in ("docker", "kubernetes", "kubelet", "etcd", "consul", "nomad", "vault", "x11", "vnc", "adb", "iscsi", "nbd"):
+    for kind in ("docker", "kubernetes", "kubelet", "etcd", "consul", "nomad", "x11", "vnc", "adb", "iscsi", "nbd"):
         yield from both(kind, "auth", "none", "required", f"{kind}-no-auth", always=f"{kind}-exposed")
+    yield from both("zookeeper", "four_letter_words", "allowed", "refused", "zookeeper-no-auth")
     for kind in NO_LOGIN_WEB.split():
         yield row(f"{kind} behind HTTP is open", web(kind, auth="none"), f"{kind}-no-auth")
         yield row(f"{kind} behind HTTP wants a login", web(kind, auth="required"))
@@ -140,6 +138,7 @@ def clear_rows() -> Iterator[Row]:
     yield from both("socks", "method", "password", "other", "socks-cleartext-login")
     yield from both("tor-control", "mechanisms_clear", ["HASHEDPASSWORD"], ["COOKIE"], "tor-control-cleartext-login")
     yield row("mqtt wants a password inside TLS", service("mqtt", tls=Tls.IMPLICIT, facts={"auth": "required"}))
+    yield row("no password travels where none is asked for", service("nats", facts=CLEAR | {"auth": "none"}), "nats-no-auth")
     yield row("a page with a password field", web(login_clear="offered", login_form=True), "http-cleartext-login")
     yield row(
         "the same of an application with a name of its own",
@@ -204,6 +203,9 @@ def web_rows() -> Iterator[Row]:
     yield row("a console", web("kibana", admin_panel=True), "http-admin-panel")
     yield row("an application without a console", web("ghost"))
     yield row("metrics", web("haproxy-stats", metrics=True), "http-exposed-metrics")
+    yield row(
+        "metrics of an application without a login", web("nats-monitoring", metrics=True, auth="none"), "http-exposed-metrics"
+    )
     yield row("metrics refused", web("haproxy-stats", metrics=False))
     headers = ["content-security-policy", "x-content-type-options"]
     yield row("a login without headers", web(login_form=True, security_headers=[]), "http-missing-security-headers")

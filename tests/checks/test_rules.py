@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 import reconshield
 from checks.cases import NOW, TABLE, Row, service
+from dialogues import Recording, recordings
 from reconshield.checks.check import Check, Context, finding_id, run_checks
 from reconshield.checks.rules import CHECKS
 from reconshield.knowledge.catalog import attack_names
@@ -78,3 +80,16 @@ def test_a_finding_says_what_was_seen_and_what_to_do() -> None:
 def test_finding_id_is_stable() -> None:
     """Other programs keep these ids: the recipe of the design (SHA-256 of five parts) must not change."""
     assert finding_id("local", Endpoint("10.77.0.2", 110), "pop3-cleartext-login") == "dcf9a0b5ac4d07f9"
+
+
+@pytest.mark.parametrize("recording", recordings(), ids=lambda recording: f"{recording.path.parent.name}/{recording.path.stem}")
+def test_what_probes_really_learned_can_be_judged_and_stored(recording: Recording) -> None:
+    """The facts of every recorded dialogue: no check fails on them, and each finding's evidence is JSON that quotes them."""
+    match = recording.match("match")
+    if match is None:
+        return
+    subject = service(
+        match.service, product=match.product, version=match.version, facts=match.facts, transport=recording.transport
+    )
+    for finding in run_checks(CHECKS, subject, "local", Context(now=NOW)):
+        assert json.loads(json.dumps(finding.evidence))["seen"]

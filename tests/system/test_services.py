@@ -42,9 +42,10 @@ TABLE = (
     Expected(LAX, 2100, "ftp", "vsftpd", "none", "ftp-cleartext-login ftp-version-banner", 54, True),
     Expected(LAX6, 21, "ftp", "vsftpd", "none", "ftp-anonymous-login ftp-cleartext-login ftp-version-banner", 69, True),
     Expected(STRICT, 21, "ftp", "vsftpd", "starttls", "tls-self-signed ftp-version-banner", 39, True),
-    Expected(LAX, 22, "ssh", "OpenSSH", "none", "ssh-version-banner", 44, True),
-    Expected(LAX6, 22, "ssh", "OpenSSH", "none", "ssh-version-banner", 44, True),
-    Expected(LAX, 8443, "ssh", "OpenSSH", "none", "ssh-version-banner", 44, True),
+    # Debian's package has the fix of what its version is known for: said as a note.
+    Expected(LAX, 22, "ssh", "OpenSSH", "none", "ssh-known-vulnerability ssh-version-banner", 44, True),
+    Expected(LAX6, 22, "ssh", "OpenSSH", "none", "ssh-known-vulnerability ssh-version-banner", 44, True),
+    Expected(LAX, 8443, "ssh", "OpenSSH", "none", "ssh-known-vulnerability ssh-unexpected-port ssh-version-banner", 44, True),
     # Nobody can log in on 25: whether there is TLS says nothing about passwords.
     Expected(LAX, 25, "smtp", "Postfix smtpd", "starttls", "tls-self-signed", 30),
     Expected(LAX6, 25, "smtp", "Postfix smtpd", "starttls", "tls-self-signed", 30),
@@ -61,11 +62,13 @@ TABLE = (
     Expected(LAX6, 80, "http", "nginx", "none", "http-version-banner", None, True),
     Expected(LAX, 8080, "http", "nginx", "none", "http-cleartext-login http-version-banner", None, True),
     Expected(LAX, 443, "http", "nginx", "implicit", "tls-self-signed tls-old-version http-version-banner", 16, True),
-    Expected(LAX, 1521, "http", "nginx", "implicit", "tls-expired tls-self-signed http-version-banner", 16, True),
+    Expected(
+        LAX, 1521, "http", "nginx", "implicit", "tls-expired tls-self-signed http-unexpected-port http-version-banner", 16, True
+    ),
     Expected(STRICT, 443, "http", "nginx", "implicit", "", 16),
     Expected(STRICT, 8444, "http", "nginx", "implicit", "tls-expires-soon", 16),
     Expected(STRICT, 8445, "http", "nginx", "implicit", "tls-not-yet-valid", 16),
-    Expected(STRICT, 3306, "http", "nginx", "none", ""),
+    Expected(STRICT, 3306, "http", "nginx", "none", "http-unexpected-port"),
     Expected(LAX, 110, "pop3", "Dovecot pop3d", "starttls", "pop3-cleartext-login tls-expired tls-self-signed", 44),
     Expected(LAX6, 110, "pop3", "Dovecot pop3d", "starttls", "pop3-cleartext-login tls-self-signed", 44),
     Expected(LAX, 31110, "pop3", "Dovecot pop3d", "starttls", "pop3-cleartext-login tls-expired tls-self-signed", 44),
@@ -85,7 +88,16 @@ TABLE = (
     Expected(STRICT, 6379, "redis", "Redis", "none", "redis-cleartext-login", 73),
     Expected(LAX, 11211, "memcached", "Memcached", "none", "memcached-no-auth memcached-version-banner", 84, True),
     Expected(LAX6, 11211, "memcached", "Memcached", "none", "memcached-no-auth memcached-version-banner", 84, True),
-    Expected(LAX, 27017, "memcached", "Memcached", "none", "memcached-no-auth memcached-version-banner", 84, True),
+    Expected(
+        LAX,
+        27017,
+        "memcached",
+        "Memcached",
+        "none",
+        "memcached-no-auth memcached-unexpected-port memcached-version-banner",
+        84,
+        True,
+    ),
     # Whether a login needs a password, and whether it may be in clear, is decided per user; nobody's name is tried.
     Expected(LAX, 5432, "postgresql", "PostgreSQL", "starttls", "tls-self-signed", 53),
     Expected(LAX6, 5432, "postgresql", "PostgreSQL", "starttls", "tls-self-signed", 53),
@@ -98,11 +110,11 @@ TABLE = (
     # A bind as nobody is granted, and shows nothing: found, but no proof of an open directory.
     Expected(LAX, 3268, "ldap", "OpenLDAP", "starttls", "ldap-anonymous-bind tls-self-signed tls-old-version", 66),
     Expected(STRICT, 389, "ldap", None, "starttls", "tls-self-signed"),
-    Expected(LAX, 5900, "vnc", None, "none", "vnc-no-auth vnc-exposed", 82),
-    Expected(LAX, 5909, "vnc", None, "none", "vnc-exposed", 67),
+    Expected(LAX, 5900, "vnc", None, "none", "vnc-no-auth vnc-no-encryption vnc-exposed", 82),
+    Expected(LAX, 5909, "vnc", None, "none", "vnc-no-encryption vnc-exposed", 67),
     Expected(STRICT, 5900, "vnc", None, "none", "vnc-exposed", 67),
-    Expected(LAX, 445, "smb", "Samba smbd", "none", "smb-null-session smb-v1", 98),
-    Expected(LAX, 139, "smb", "Samba smbd", "none", "smb-null-session smb-v1", 98),
+    Expected(LAX, 445, "smb", "Samba smbd", "none", "smb-null-session smb-signing-not-required smb-v1", 98),
+    Expected(LAX, 139, "smb", "Samba smbd", "none", "smb-null-session smb-signing-not-required smb-v1", 98),
     Expected(STRICT, 445, "smb", "Samba smbd", "none", "", 83),
 )
 

@@ -12,19 +12,16 @@ from reconshield.checks.check import Check, Context, Judgement
 from reconshield.model import Service, Severity
 
 DOCUMENTED = {
-    "ard": "about 36",
     "chargen": "358.8",
     "cldap": "56 to 70",
     "coap": "27 to 34",
     "dns": "28 to 54",
-    "ldap": "56 to 70",
     "mdns": "2 to 10",
     "memcached": "10,000 to 51,000",
     "mssql-browser": "about 25",
     "netbios-ns": "3.8",
     "ntp": "556.9",
     "qotd": "140.3",
-    "rip": "131.24",
     "rpcbind": "7 to 28",
     "slp": "up to 2,200",
     "snmp": "6.3",

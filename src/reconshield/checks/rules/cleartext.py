@@ -32,13 +32,9 @@ REMEDIES = {
     "nats": "nats-server.conf: a `tls` block with a certificate; clients connect by tls://",
     "afp": "Netatalk: remove uams_clrtxt.so from `uam list`; better: replace AFP by SMB 3",
     "managesieve": "Dovecot: `ssl = required`, then `doveadm reload`",
-    "lmtp": "listen on a Unix socket or on loopback only",
     "asterisk-manager": "manager.conf: `tlsenable = yes`, `bindaddr = 127.0.0.1`",
     "freeswitch-event": "event_socket.conf.xml: listen-ip 127.0.0.1 and a password of your own; reach it by SSH",
-    "sip": "serve SIP over TLS (5061) and turn the plain transports off",
-    "rtsp": "serve RTSP over TLS (322), or keep cameras on a network of their own",
     "http-proxy": "ask for the proxy password inside TLS only, or reach the proxy by a VPN",
-    "db2": "DB2: AUTHENTICATION SERVER_ENCRYPT and the TLS listener only",
 }
 
 
@@ -99,6 +95,8 @@ def _judge(service: Service, context: Context) -> Judgement | None:
     del context
     if service.facts.get("login_clear") != "offered":
         return _judge_nature(service)
+    if service.facts.get("auth") == "none" and service.facts.get("login_form") is not True:
+        return None  # where nobody is asked for a password, none travels
     mechanisms = [str(m) for m in service.facts.get("mechanisms_clear", ())]
     offer = (
         f"the server offers login before TLS ({', '.join(mechanisms)})" if mechanisms else "the server offers login before TLS"

@@ -69,12 +69,17 @@ CHECKS = (
         "mongod.conf: `security.authorization: enabled`, `net.bindIp: 127.0.0.1`",
         ("T1190", "T1213.006"),
     ),
-    _no_auth(
-        "zookeeper",
+    fact_check(
+        "zookeeper-no-auth",
         "ZooKeeper answers without a login",
         Severity.HIGH,
-        "a four-letter command was answered",
-        "zoo.cfg: `clientPortAddress=127.0.0.1` or a private network, and `4lw.commands.whitelist=`",
+        service="zookeeper",
+        fact=("four_letter_words", "allowed"),
+        seen="a four-letter command was answered",
+        remedy="zoo.cfg: `clientPortAddress=127.0.0.1` or a private network, and `4lw.commands.whitelist=`",
+        refuted="the same command is refused",
+        attack=("T1190",),
+        references=("zookeeper-admin",),
     ),
     _no_auth(
         "nats",

@@ -65,7 +65,6 @@ APIS: dict[str, tuple[str, Severity, str]] = {
     "redis-commander": ("Redis Commander", CRITICAL, "HTTP_USER and HTTP_PASSWORD, and a private address"),
     "phpmyadmin": ("phpMyAdmin", CRITICAL, "`auth_type = 'cookie'`, no stored password; a management network only"),
     "node-red": ("Node-RED", CRITICAL, "`adminAuth` in settings.js"),
-    "vault": ("Vault", LOW, "`disable_unauthed_rekey_endpoints`; let its clients' networks reach it only"),
 }
 """What it is, how bad it is when it obeys anybody, and how to make it ask for a login."""
 
@@ -75,6 +74,8 @@ def _judge_other(service: Service, context: Context) -> Judgement | None:
     del context
     name = service.facts.get("application")
     if not isinstance(name, str) or name in APIS or service.service != "http" or service.facts.get("auth") != "none":
+        return None
+    if service.facts.get("metrics") is True:  # has a check of its own
         return None
     return Judgement(
         f"{service.product or name} showed a page that a login should guard", {"application": name, "auth": "none"}
