@@ -12,7 +12,7 @@ from reconshield.cli.runs import AsJson, RunArgument, open_database, print_lines
 
 if TYPE_CHECKING:
     from reconshield.report.evidence import EndpointEvidence
-    from reconshield.report.lines import Line
+    from reconshield.report.line_types import Line
 
 
 def evidence(

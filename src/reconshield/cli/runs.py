@@ -15,7 +15,7 @@ import typer
 from reconshield.cli.console import Invocation
 
 if TYPE_CHECKING:
-    from reconshield.report.lines import Line
+    from reconshield.report.line_types import Line
     from reconshield.report.rows import Row
     from reconshield.store.db import Store
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from reconshield.jobs.scan import Event, Finished, Identified, Measured, Started, listed_observations
+from reconshield.report.line_types import Line
 from reconshield.report.lines import (
-    Line,
     finding_line,
     held_back_line,
     observation_line,

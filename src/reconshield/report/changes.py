@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reconshield.model import Endpoint, Risk, Service
-from reconshield.report.lines import ChangeLine, SpokenPart, place_part, risk_part
+from reconshield.report.line_types import ChangeLine, SpokenPart
+from reconshield.report.lines import place_part, risk_part
 from reconshield.report.result import RunHead
 from reconshield.report.rows import Row, Span, wrap
 from reconshield.text import count, iso_time, local_time, printable, width_of

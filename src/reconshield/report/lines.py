@@ -1,232 +1,32 @@
 """JSON Lines, version 1: one object a line, `type` says which.
 
-The `TypedDict`s are the records that `schema` turns into the published JSON Schema; the functions under them make the objects.
-Addresses are text, times ISO 8601 UTC, numbers plain, names carry their unit. Readers ignore fields they do not know.
+The objects are declared in `line_types`; the functions here make them from the records of a run, one function a kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NotRequired, TypedDict, get_args
+from typing import Any
 
-from reconshield.model import Endpoint, Finding, Observation, Risk, StateName, Turn
-from reconshield.report.result import HeldBack, RatedService, RunHead, RunResult, RunState, Summary
+from reconshield.model import Endpoint, Finding, Observation, Risk, Turn
+from reconshield.report.line_types import (
+    FactorPart,
+    FindingLine,
+    HeldBackLine,
+    Line,
+    ObservationLine,
+    PlacePart,
+    RiskPart,
+    RunLine,
+    ServiceLine,
+    SummaryLine,
+    TurnPart,
+)
+from reconshield.report.result import HeldBack, RatedService, RunHead, RunResult, Summary
 from reconshield.text import bytes_text, iso_time, json_text
 
 KEPT = 4096
 """At most so many bytes of one answer go into a line."""
-
-
-class PlanPart(TypedDict):
-    """What was planned, and the seed that makes the same order again."""
-
-    probes: int
-    seed: int
-
-
-class RunLine(TypedDict):
-    """The head of a run. How it ended and what it found stand only where runs are listed."""
-
-    v: Literal[1]
-    type: Literal["run"]
-    id: str
-    targets: list[str]
-    ports: str
-    engine: str
-    vantage: str
-    level: int
-    grant: str | None
-    started: str
-    plan: PlanPart
-    state: NotRequired[RunState]
-    finished: NotRequired[str | None]
-    open: NotRequired[int]
-    findings: NotRequired[int]
-
-
-class PlacePart(TypedDict):
-    """Which endpoint a line is about."""
-
-    ip: str
-    port: int
-    transport: Literal["tcp", "udp"]
-    name: NotRequired[str]
-
-
-class ObservationLine(PlacePart):
-    """One dated measurement of an endpoint."""
-
-    v: Literal[1]
-    type: Literal["observation"]
-    run: str
-    state: StateName
-    reason: str
-    ttl: int | None
-    rtt_ms: float | None
-    at: str
-
-
-class FactorPart(TypedDict):
-    """One addend of a score."""
-
-    name: str
-    points: int
-    because: str
-    source: str
-
-
-class RiskPart(TypedDict):
-    """A score with its arithmetic."""
-
-    score: int
-    rating: str
-    factors: list[FactorPart]
-
-
-class TurnPart(TypedDict):
-    """What was sent and what came back. Bytes: printable ASCII as it is, others `\\xNN`."""
-
-    probe: str
-    sent: str
-    received: str
-    ms: float
-    tls: bool
-    truncated: bool
-
-
-class ServiceLine(PlacePart):
-    """What speaks on an open endpoint."""
-
-    v: Literal[1]
-    type: Literal["service"]
-    run: str
-    service: str
-    product: str | None
-    version: str | None
-    cpe: list[str]
-    tls: Literal["none", "implicit", "starttls"]
-    confidence: Literal["guess", "probable", "confirmed"]
-    rung: str
-    risk: RiskPart
-    facts: dict[str, Any]
-    evidence: list[TurnPart]
-    others: list[str]
-    note: str | None
-    at: str
-
-
-class FindingLine(PlacePart):
-    """A judgement on facts."""
-
-    v: Literal[1]
-    type: Literal["finding"]
-    run: str
-    check: str
-    id: str
-    severity: Literal["info", "low", "medium", "high", "critical"]
-    confidence: Literal["guess", "probable", "confirmed"]
-    risk: RiskPart | None
-    title: str
-    evidence: dict[str, Any]
-    remedy: str
-    attack: list[str]
-    references: list[str]
-
-
-class HeldBackLine(PlacePart):
-    """An endpoint that was measured but not spoken to."""
-
-    v: Literal[1]
-    type: Literal["held-back"]
-    run: str
-    kind: str
-    because: str
-    source: str
-
-
-class SummaryLine(TypedDict):
-    """The end of a run. `loss` and `recall_estimate` are null where they were not measured."""
-
-    v: Literal[1]
-    type: Literal["summary"]
-    run: str
-    state: RunState
-    probes: int
-    measured: int
-    open: int
-    closed: int
-    filtered: int
-    unreachable: int
-    open_filtered: int
-    retransmitted: int
-    loss: float | None
-    recall_estimate: list[float] | None
-    seconds: float
-
-
-class RunsPart(TypedDict):
-    """The two runs that are compared."""
-
-    before: str
-    after: str
-
-
-class SpokenPart(TypedDict):
-    """What spoke on an endpoint, in short."""
-
-    service: str
-    product: str | None
-    version: str | None
-    tls: Literal["none", "implicit", "starttls"]
-    confidence: Literal["guess", "probable", "confirmed"]
-
-
-class ChangeLine(PlacePart):
-    """One endpoint that is not as it was. The change lies between `last_seen` and `first_seen`."""
-
-    v: Literal[1]
-    type: Literal["change"]
-    runs: RunsPart
-    vantage: str
-    change: Literal["opened", "closed", "changed", "newly-measured", "coverage-lost"]
-    before: str
-    after: str
-    last_seen: str | None
-    first_seen: str | None
-    fields: list[str]
-    service_before: SpokenPart | None
-    service_after: SpokenPart | None
-    risk: RiskPart | None
-
-
-class RejudgedLine(PlacePart):
-    """One endpoint that is judged differently today on the same facts. Findings are named by their check."""
-
-    v: Literal[1]
-    type: Literal["rejudged"]
-    run: str
-    appeared: list[str]
-    vanished: list[str]
-    score_before: int | None
-    score_after: int
-    fields: list[str]
-
-
-class InputLine(TypedDict):
-    """A file that was read: how many records it has, and how many of them could not be used."""
-
-    v: Literal[1]
-    type: Literal["input"]
-    file: str
-    format: str
-    records: int
-    bad: int
-
-
-Line = (
-    RunLine | ObservationLine | ServiceLine | FindingLine | HeldBackLine | SummaryLine | ChangeLine | RejudgedLine | InputLine
-)
-LINES: tuple[type, ...] = get_args(Line)
 
 
 def dump_line(line: Line) -> str:
@@ -248,6 +48,7 @@ def run_line(head: RunHead) -> RunLine:
         "grant": ",".join(head.grants) or None,
         "started": iso_time(head.started),
         "plan": {"probes": head.probes, "seed": head.seed},
+        "not_measured": list(head.dropped),
     }
 
 

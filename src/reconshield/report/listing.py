@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reconshield.model import Observation
-from reconshield.report.lines import Line, RunLine, observation_line, run_line, service_line
+from reconshield.report.line_types import Line, RunLine
+from reconshield.report.lines import observation_line, run_line, service_line
 from reconshield.report.result import RatedService, RunHead, RunState
 from reconshield.report.rows import Row, Span, wrap
 from reconshield.text import count, iso_time, local_time, plural, printable

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconshield.model import Endpoint, Finding
-from reconshield.report.lines import RejudgedLine, place_part
+from reconshield.report.line_types import RejudgedLine
+from reconshield.report.lines import place_part
 from reconshield.report.result import RunHead
 from reconshield.report.rows import Row, Span, wrap
 from reconshield.text import local_time, plural, printable, size

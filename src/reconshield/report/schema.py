@@ -10,7 +10,7 @@ import sys
 from types import NoneType, UnionType
 from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from reconshield.report.lines import LINES
+from reconshield.report.line_types import LINES
 
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
 
