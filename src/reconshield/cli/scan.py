@@ -49,6 +49,7 @@ def scan(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent; send nothing.")] = False,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
     shard: Annotated[str, typer.Option(metavar="I/N", help="This machine's share of a scan.")] = "1/1",
+    touch_ot: Annotated[bool, typer.Option("--touch-ot", help="Ask Modbus and S7 ports who they are (read-only).")] = False,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Repeats the order of an earlier scan.")] = None,
     format_: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, jsonl, json, csv, …")] = "table",
     json_: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
@@ -80,6 +81,7 @@ def scan(
         shard=parse_shard(shard),
         authorized_by=authorized_by,
         authorized_for=parse_duration(lasting, "--for"),
+        touch_ot=touch_ot,
     )
     with open_store(call.settings.db, call.settings.workspace) as store:
         now = time.time()

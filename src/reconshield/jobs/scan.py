@@ -291,7 +291,7 @@ def services_of(
     from reconshield.identify.drive import identify_all
     from reconshield.identify.limits import Limits
 
-    found = identify_all(prepared.targets, waiting, limits=Limits(held=why_held), stop=stop)
+    found = identify_all(prepared.targets, waiting, limits=Limits(held=why_held, touch_ot=prepared.request.touch_ot), stop=stop)
     return (judge.guess_held(service) for service in widened(found, prepared.home))
 
 

@@ -41,6 +41,7 @@ class ScanRequest:
     shard: tuple[int, int] = (0, 1)
     authorized_by: str | None = None
     authorized_for: float = 86_400.0
+    touch_ot: bool = False
 
 
 def check_engine(name: str) -> None:

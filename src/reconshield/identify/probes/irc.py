@@ -1,30 +1,19 @@
 """IRC: the capabilities that a server lists before anybody is registered (IRCv3, "Capability Negotiation").
 
-Version and server name come only to a registered nick, so below level 4 they are told only where the server volunteers them. At
-level 4 one nick is registered without a password (RFC 2812 §3.1, the session that IRC has for everybody), the version is read,
-and the connection is left at once; no channel is joined and nobody is spoken to.
+Version and server name come only to a registered nick. Registering one is a session under a name, so it is not done at any
+level: they are told only where the server volunteers them.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
-from reconshield.identify.probe import Ask, Dialogue, Match, Probe, StartTls, Tell, Where, first_line, name_cpe
+from reconshield.identify.probe import Ask, Dialogue, Match, Probe, StartTls, Tell, Where, first_line
 
 PREFIX = re.compile(r"(?::(\S{1,100}) )?(?:(NOTICE|CAP|\d{3})) (\S+) (.*)")
 VENDORS = {"inspircd.org": "InspIRCd", "unrealircd.org": "UnrealIRCd", "solanum.chat": "Solanum", "ergo.chat": "Ergo"}
 """Capabilities are named after the maker's domain."""
-
-PRODUCTS: tuple[tuple[str, str, tuple[str, str] | None], ...] = (
-    (r"\bInspIRCd(?:-(\d+\.\d[\w.]{0,20}))?", "InspIRCd", ("inspircd", "inspircd")),
-    (r"\bUnrealIRCd?-(\d[\w.-]{1,20})", "UnrealIRCd", ("unrealircd", "unrealircd")),
-    (r"\bBitlBee(?:-| )(\d[\w.]{0,20})", "BitlBee", ("bitlbee", "bitlbee")),
-    (r"\bngircd-(\d[\w.]{0,20})", "ngIRCd", ("barton", "ngircd")),
-    (r"\bsolanum-(\d[\w.]{0,20})", "Solanum", None),
-    (r"\bergo-v?(\d[\w.]{0,20})", "Ergo", None),
-)
 
 
 def run() -> Dialogue:
@@ -50,37 +39,6 @@ def run() -> Dialogue:
     return Match("irc", "BitlBee" if bitlbee else vendor, facts=facts)
 
 
-def assess(match: Match) -> Dialogue:
-    """Registration, answered by the numerics 001 to 004; a PING in between wants its word back."""
-    answer = yield Ask(b"NICK reconshield\r\nUSER reconshield 0 * :reconshield\r\n", until=_welcomed)
-    cookie = re.search(rb"(?:\A|\n)PING (:?[\x21-\x7e]{1,60})", answer)
-    if cookie and b" 001 " not in answer:
-        answer += yield Ask(b"PONG " + cookie[1] + b"\r\n", until=_welcomed)
-    facts: dict[str, Any] = dict(match.facts)
-    if b" 001 " not in answer:
-        refused = re.search(rb" 464 |ERROR :[^\r\n]{0,200}(?:password|not authori[sz]ed)", answer, re.IGNORECASE)
-        return replace(match, facts=facts | ({"anonymous": False, "auth": "required"} if refused else {}))
-    facts |= {"anonymous": True, "auth": "none"}
-    answer += yield Ask(b"VERSION\r\n", until=lambda data: b" 351 " in data and data.endswith(b"\n"))
-    yield Tell(b"QUIT\r\n")
-    return _name(replace(match, facts=facts), answer.decode("latin-1"))
-
-
-def _name(match: Match, text: str) -> Match:
-    """From the numerics 002 ("running version X"), 004 (server, version) and 351 (version)."""
-    for pattern, product, vendor in PRODUCTS:
-        found = re.search(pattern, text)
-        if found:
-            cpe = (name_cpe(*vendor, found[1]),) if vendor else ()
-            return replace(match, product=product, version=found[1], cpe=cpe)
-    return match
-
-
-def _welcomed(data: bytes) -> bool:
-    """The numeric 004 ends what a server says of itself; a PING wants an answer first; an ERROR is the end."""
-    return data.endswith(b"\n") and re.search(rb" (?:004|43[236]|46[45]) |(?:\A|\n)(?:PING|ERROR) ", data) is not None
-
-
 def _try_tls(caps: list[str]) -> Any:
     """The capability `tls` (IRCv3, "tls Extension"): 670 says go on, 691 that it failed."""
     if "tls" not in caps:
@@ -100,4 +58,4 @@ def _listed(data: bytes) -> bool:
     return data.endswith(b"\n") and re.search(rb" (?:421|451) ", last) is not None
 
 
-PROBE = Probe("irc", ports=(6667, 6668, 6697, 7000), run=run, assess=assess)
+PROBE = Probe("irc", ports=(6667, 6668, 6697, 7000), run=run)
