@@ -274,7 +274,7 @@ BAD_INPUT: list[tuple[str, list[str], str]] = [
     ("no UDP port", ["scan", "127.0.0.1", "-p", "U:pop3"], "pop3 has no UDP port"),
     ("empty target file", ["scan", "-iL", "EMPTY"], "EMPTY"),
     ("missing target file", ["scan", "-iL", "nowhere.txt"], "cannot be read"),
-    ("binary target file", ["scan", "-iL", "BINARY"], "cannot be read"),
+    ("binary target file", ["scan", "-iL", "BINARY"], "not text in UTF-8"),
     ("a /0", ["scan", "0.0.0.0/0"], "0.0.0.0/0"),
     ("a v6 /64", ["scan", "2001:db8::/64"], "2001:db8::/64"),
     ("reversed addresses", ["scan", "10.0.0.9-10.0.0.1"], "10.0.0.9-10.0.0.1"),

@@ -53,7 +53,11 @@ def endpoint_history(store: Store, ip: str, port: int | None = None) -> list[Sig
 
 def runs_of(connection: Connection, store: Store) -> list[tuple[str, str]]:
     """Id and vantage, newest first."""
-    query = select(RUNS.c.id, RUNS.c.vantage).where(RUNS.c.workspace == store.workspace).order_by(RUNS.c.id.desc())
+    query = (
+        select(RUNS.c.id, RUNS.c.vantage)
+        .where(RUNS.c.workspace == store.workspace)
+        .order_by(RUNS.c.started.desc(), RUNS.c.key.desc())
+    )
     return [(row.id, row.vantage) for row in connection.execute(query)]
 
 

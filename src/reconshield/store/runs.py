@@ -23,6 +23,10 @@ from reconshield.store.tables import RUNS
 RunState = Literal["running", "complete", "partial", "failed"]
 
 
+IN_TIME = (RUNS.c.started, RUNS.c.key)
+"""The order of runs. Two that began in the same second have ids in any order; the key tells which was made first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What is known of a run. `plan` holds target ranges, port ranges, seed and block size; `options` the command's flags."""
@@ -94,7 +98,9 @@ def change_run(store: Store, run_id: str, values: dict[str, Any]) -> None:
 
 def list_runs(store: Store, limit: int | None = None) -> list[Run]:
     """The newest runs first."""
-    query = select(RUNS).where(RUNS.c.workspace == store.workspace).order_by(RUNS.c.id.desc()).limit(limit)
+    query = (
+        select(RUNS).where(RUNS.c.workspace == store.workspace).order_by(*(column.desc() for column in IN_TIME)).limit(limit)
+    )
     with store.read() as connection:
         return [run_of(row) for row in connection.execute(query).mappings()]
 
@@ -109,7 +115,7 @@ def find_run(store: Store, text: str) -> Run:
     wanted = text.strip().lower()
     with store.read() as connection:
         ids = list(
-            connection.execute(select(RUNS.c.id).where(RUNS.c.workspace == store.workspace).order_by(RUNS.c.id)).scalars()
+            connection.execute(select(RUNS.c.id).where(RUNS.c.workspace == store.workspace).order_by(*IN_TIME)).scalars()
         )
         found = match_id(ids, wanted)
         row = connection.execute(select(RUNS).where(RUNS.c.workspace == store.workspace, RUNS.c.id == found)).mappings().one()
@@ -117,7 +123,7 @@ def find_run(store: Store, text: str) -> Run:
 
 
 def match_id(ids: list[str], wanted: str) -> str:
-    """`ids` in ascending order."""
+    """`ids` in the order of their runs, the newest last."""
     if not ids:
         raise UserError("there are no runs yet", where=wanted, hint="reconshield scan TARGET")
     if wanted == "latest":

@@ -63,8 +63,9 @@ QUESTIONS = (
     Question("opensearch", "/_cluster/health", guarded=True, level=4),
 )
 
-FRONT_IS_CONTENT = frozenset({"elasticsearch", "opensearch", "kubernetes", "kubelet", "jenkins", "prometheus"})
-"""Applications that show their front page, or the one asked instead, only to whoever may use them."""
+FRONT_IS_CONTENT = frozenset({"elasticsearch", "opensearch", "kubelet", "jenkins", "prometheus"})
+"""Applications that show their front page, or the one asked instead, only to whoever may use them.
+Not Kubernetes: it tells its version to everybody by default (the role system:public-info-viewer)."""
 
 VAULT_STATES = (429, 472, 473, 501, 503)
 """How Vault says "standby", "not initialised", "sealed", with the same body as a 200."""
