@@ -32,11 +32,11 @@ fix: dev         ## format, mend what can be mended, write the generated files a
 	$(BIN)/python tools/generated.py
 
 test: dev packages ## every test: first the quick ones, then the system tests
-	$(BIN)/pytest -q -n 2 -m "not system"
+	$(BIN)/pytest -q -n 4 -m "not system"
 	$(BIN)/pytest -q -m system -rs
 
 unit: dev        ## only the quick tests (no root, under a minute)
-	$(BIN)/pytest -q -n 2 -m "not system"
+	$(BIN)/pytest -q -n 4 -m "not system"
 
 system: dev packages ## only the tests with root, namespaces and real servers
 	$(BIN)/pytest -q -m system -rs
