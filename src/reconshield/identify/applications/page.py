@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 ENOUGH = 48 * 1024
 """So much of a page is looked at."""
@@ -118,11 +116,3 @@ def read_generator(text: str) -> str:
     at = text.lower().find('name="generator"')
     made = re.search(r'content="([^"]{1,120})"', text[max(0, at - 150) : at + 200]) if at >= 0 else None
     return made[1] if made else ""
-
-
-def read_json(page: Page) -> Any:
-    """The body as JSON, or None."""
-    try:
-        return json.loads(page.body)
-    except (ValueError, RecursionError):
-        return None

@@ -12,7 +12,6 @@ from typing import Any
 from reconshield.identify.probe import Ask, Dialogue, Match, Probe, name_cpe
 
 HEADER = b"AMQP\0\0\x09\x01"
-FRAME_END = 0xCE
 KEPT = ("product", "version", "platform", "cluster_name")
 
 
