@@ -11,80 +11,29 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import NamedTuple
 
-from reconshield.model import Reason, State
-
-
-class Verdict(NamedTuple):
-    """A state and why."""
-
-    state: State
-    reason: Reason
-
-
-OPEN = Verdict(State.OPEN, Reason.SYN_ACK)
-REFUSED = Verdict(State.CLOSED, Reason.CONN_REFUSED)
-SILENT = Verdict(State.FILTERED, Reason.NO_RESPONSE)
-NO_HOST = Verdict(State.UNREACHABLE, Reason.HOST_UNREACH)
-NO_NET = Verdict(State.UNREACHABLE, Reason.NET_UNREACH)
-NO_ROUTE = Verdict(State.UNREACHABLE, Reason.NO_ROUTE)
-NO_NEIGHBOUR = Verdict(State.UNREACHABLE, Reason.NO_NEIGHBOUR)
-PROHIBITED = Verdict(State.FILTERED, Reason.ADMIN_PROHIBITED)
-NO_PROTOCOL = Verdict(State.FILTERED, Reason.PROTO_UNREACH)
-EXPIRED = Verdict(State.FILTERED, Reason.TIME_EXCEEDED)
-REJECTED = Verdict(State.FILTERED, Reason.PORT_UNREACH)
+from reconshield.scan import verdicts
+from reconshield.scan.verdicts import Verdict
 
 BY_ERRNO = {
-    errno.ECONNREFUSED: REFUSED,
+    errno.ECONNREFUSED: verdicts.REFUSED,
     # Only an established connection can be reset or broken: the SYN-ACK had come.
-    errno.ECONNRESET: OPEN,
-    errno.EPIPE: OPEN,
-    errno.EHOSTUNREACH: NO_HOST,
-    errno.EHOSTDOWN: NO_HOST,
-    errno.ENETUNREACH: NO_NET,
-    errno.ENETDOWN: NO_NET,
+    errno.ECONNRESET: verdicts.OPEN,
+    errno.EPIPE: verdicts.OPEN,
+    errno.EHOSTUNREACH: verdicts.NO_HOST,
+    errno.EHOSTDOWN: verdicts.NO_HOST,
+    errno.ENETUNREACH: verdicts.NO_NET,
+    errno.ENETDOWN: verdicts.NO_NET,
     # The local firewall or a "prohibit" route says EPERM or EACCES, a "blackhole" route EINVAL.
-    errno.EPERM: PROHIBITED,
-    errno.EACCES: PROHIBITED,
-    errno.EINVAL: NO_ROUTE,
+    errno.EPERM: verdicts.PROHIBITED,
+    errno.EACCES: verdicts.PROHIBITED,
+    errno.EINVAL: verdicts.NO_ROUTE,
     # Only where no address of ours leads there; a lack of ports has been told apart before.
-    errno.EADDRNOTAVAIL: NO_ROUTE,
-    errno.ENOPROTOOPT: NO_PROTOCOL,
-    errno.EPROTO: NO_PROTOCOL,
+    errno.EADDRNOTAVAIL: verdicts.NO_ROUTE,
+    errno.ENOPROTOOPT: verdicts.NO_PROTOCOL,
+    errno.EPROTO: verdicts.NO_PROTOCOL,
 }
 """Every error that is a measurement; any other means that no answer came."""
-
-BY_ICMP = {
-    (3, 0): NO_NET,
-    (3, 1): NO_HOST,
-    (3, 2): NO_PROTOCOL,
-    (3, 3): REJECTED,
-    (3, 6): NO_NET,
-    (3, 7): NO_HOST,
-    (3, 8): NO_HOST,
-    (3, 9): Verdict(State.FILTERED, Reason.NET_PROHIBITED),
-    (3, 10): Verdict(State.FILTERED, Reason.HOST_PROHIBITED),
-    (3, 11): NO_NET,
-    (3, 12): NO_HOST,
-    (3, 13): PROHIBITED,
-    (3, 14): PROHIBITED,
-    (3, 15): PROHIBITED,
-    (11, 0): EXPIRED,
-}
-"""ICMP type and code (RFC 792, RFC 1122 §3.2.2.1, RFC 1812 §5.2.7.1)."""
-
-BY_ICMP6 = {
-    (1, 0): NO_ROUTE,
-    (1, 1): PROHIBITED,
-    (1, 2): NO_ROUTE,
-    (1, 3): NO_HOST,
-    (1, 4): REJECTED,
-    (1, 5): PROHIBITED,
-    (1, 6): PROHIBITED,
-    (3, 0): EXPIRED,
-}
-"""ICMPv6 type and code (RFC 4443 §3)."""
 
 ERROR_QUEUE = int(getattr(socket, "MSG_ERRQUEUE", 0))
 RECVERR = {int(socket.AF_INET): (socket.IPPROTO_IP, 11), int(socket.AF_INET6): (socket.IPPROTO_IPV6, 25)}
@@ -118,10 +67,10 @@ def fetch_error(sock: socket.SocketType) -> bytes | None:
 
 def judge_icmp(sock: socket.SocketType, kept: bytes) -> Verdict | None:
     """The verdict of struct sock_extended_err: origin, type and code at 4, 5 and 6."""
-    table = BY_ICMP if kept[4] == FROM_ICMP else BY_ICMP6
+    table = verdicts.BY_ICMP if kept[4] == FROM_ICMP else verdicts.BY_ICMP6
     verdict = table.get((kept[5], kept[6]))
-    if verdict is NO_HOST and sent_by(kept, sock.getsockname()[0]):
-        return NO_NEIGHBOUR  # our own kernel's: nobody on the link answered for the address (ARP, neighbour discovery)
+    if verdict is verdicts.NO_HOST and sent_by(kept, sock.getsockname()[0]):
+        return verdicts.NO_NEIGHBOUR  # our own kernel's: nobody on the link answered for the address (ARP, neighbour discovery)
     return verdict
 
 

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from reconshield.errors import UserError
-from reconshield.scan import answers, sockets
+from reconshield.scan import answers, sockets, verdicts
 from reconshield.scan.pacing import HostLimit, LossMeter, RoundTrip, TokenBucket, Window
+from reconshield.scan.verdicts import Verdict
 from reconshield.scan.work import Item, Waiting, Work
 
 TURN = 32
@@ -163,16 +164,16 @@ class Lane:
         ):
             return self._starve(sock, item, error)
         if sock is None:
-            verdict: answers.Verdict | None = sockets.judge_missing_socket(error)
+            verdict: Verdict | None = sockets.judge_missing_socket(error)
         else:
             verdict = answers.judge(sock, error)
             self._put_away(sock, family, verdict)
         self._settle(item, verdict, started, time.perf_counter())
         return True
 
-    def _put_away(self, sock: socket.SocketType, family: int, verdict: answers.Verdict | None) -> None:
+    def _put_away(self, sock: socket.SocketType, family: int, verdict: Verdict | None) -> None:
         """Keep a refused socket for the next attempt where the system lets one connect again, else close it."""
-        if sockets.REUSABLE and verdict is answers.REFUSED and family not in self._spare:
+        if sockets.REUSABLE and verdict is verdicts.REFUSED and family not in self._spare:
             self._spare[family] = sock
         else:
             sock.close()
@@ -241,8 +242,8 @@ class Lane:
             if ends[0] == ends[1]:
                 self._meet_itself(attempt, now)
                 return
-            verdict = answers.OPEN
-        self._end(attempt, reset=verdict is answers.OPEN)
+            verdict = verdicts.OPEN
+        self._end(attempt, reset=verdict is verdicts.OPEN)
         self._settle(attempt.item, verdict, attempt.started, now)
 
     def _meet_itself(self, attempt: Attempt, now: float) -> None:
@@ -255,7 +256,7 @@ class Lane:
         if tries < ECHOES:
             self._waiting.again((work, index, tries + 1))
         else:
-            self._settle(attempt.item, answers.REFUSED, attempt.started, now)
+            self._settle(attempt.item, verdicts.REFUSED, attempt.started, now)
 
     def _expire(self, now: float) -> None:
         """End the attempts whose time is up. Each row is in the order of starting."""
@@ -276,7 +277,7 @@ class Lane:
         attempt.sock.close()
         self._opened -= 1
 
-    def _settle(self, item: Item, verdict: answers.Verdict | None, started: float, now: float) -> None:
+    def _settle(self, item: Item, verdict: Verdict | None, started: float, now: float) -> None:
         """Keep a verdict, or ask again where none came."""
         work, index, tries = item
         self._ended += 1
@@ -285,19 +286,19 @@ class Lane:
                 self._repeated += 1
                 self._waiting.again((work, index, tries + 1))
                 return
-            work.record(index, answers.SILENT, 0.0, now + self._wall)
+            work.record(index, verdicts.SILENT, 0.0, now + self._wall)
         else:
             work.record(index, verdict, now - started, now + self._wall)
             # Loss and round trip are those of hosts that answer; ICMP errors are delayed and thinned out by routers.
-            if verdict is answers.REFUSED or verdict is answers.OPEN:
+            if verdict is verdicts.REFUSED or verdict is verdicts.OPEN:
                 self._count_answer(verdict, tries, now - started)
         self._done += 1
         if not work.left:
             self._world.give(work)
 
-    def _count_answer(self, verdict: answers.Verdict, tries: int, rtt: float) -> None:
+    def _count_answer(self, verdict: Verdict, tries: int, rtt: float) -> None:
         self._answers += 1
-        if verdict is answers.OPEN:
+        if verdict is verdicts.OPEN:
             self._found += 1
         if tries and rtt < self._pace.rtt.timeout():  # an answer that was only slow was not lost
             self._lost += tries

@@ -11,7 +11,7 @@ import struct
 import sys
 
 from reconshield.errors import UserError
-from reconshield.scan import answers
+from reconshield.scan import answers, verdicts
 
 NONBLOCK = int(getattr(socket, "SOCK_NONBLOCK", 0))
 STREAM = int(socket.SOCK_STREAM) | NONBLOCK
@@ -53,10 +53,10 @@ def ask_again(sock: socket.SocketType, goal: tuple[str, int]) -> int:
     return 0 if error in STILL_UNDER_WAY else error
 
 
-def judge_missing_socket(error: int) -> answers.Verdict:
+def judge_missing_socket(error: int) -> verdicts.Verdict:
     """Without a socket nothing was measured, unless this system does not know the address family at all."""
     if error == errno.EAFNOSUPPORT:
-        return answers.NO_ROUTE
+        return verdicts.NO_ROUTE
     raise UserError(
         f"this system lets the process open no socket ({errno.errorcode.get(error, error)})",
         hint="run it outside the sandbox",

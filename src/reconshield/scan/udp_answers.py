@@ -10,28 +10,23 @@ from __future__ import annotations
 import errno
 import socket
 
-from reconshield.model import Reason, State
-from reconshield.scan import answers
-from reconshield.scan.answers import Verdict
-
-OPEN = Verdict(State.OPEN, Reason.UDP_RESPONSE)
-CLOSED = Verdict(State.CLOSED, Reason.PORT_UNREACH)
-SILENT = Verdict(State.OPEN_FILTERED, Reason.NO_RESPONSE)
+from reconshield.scan import answers, verdicts
+from reconshield.scan.verdicts import Verdict
 
 BY_ERRNO = {
     # Without the message itself nobody knows who sent it; a closed port is by far the commonest.
-    errno.ECONNREFUSED: CLOSED,
-    errno.ECONNRESET: CLOSED,
-    errno.EHOSTUNREACH: answers.NO_HOST,
-    errno.EHOSTDOWN: answers.NO_HOST,
-    errno.ENETUNREACH: answers.NO_NET,
-    errno.ENETDOWN: answers.NO_NET,
-    errno.EPERM: answers.PROHIBITED,
-    errno.EACCES: answers.PROHIBITED,
-    errno.EINVAL: answers.NO_ROUTE,
-    errno.EADDRNOTAVAIL: answers.NO_ROUTE,
-    errno.ENOPROTOOPT: answers.NO_PROTOCOL,
-    errno.EPROTO: answers.NO_PROTOCOL,
+    errno.ECONNREFUSED: verdicts.UDP_CLOSED,
+    errno.ECONNRESET: verdicts.UDP_CLOSED,
+    errno.EHOSTUNREACH: verdicts.NO_HOST,
+    errno.EHOSTDOWN: verdicts.NO_HOST,
+    errno.ENETUNREACH: verdicts.NO_NET,
+    errno.ENETDOWN: verdicts.NO_NET,
+    errno.EPERM: verdicts.PROHIBITED,
+    errno.EACCES: verdicts.PROHIBITED,
+    errno.EINVAL: verdicts.NO_ROUTE,
+    errno.EADDRNOTAVAIL: verdicts.NO_ROUTE,
+    errno.ENOPROTOOPT: verdicts.NO_PROTOCOL,
+    errno.EPROTO: verdicts.NO_PROTOCOL,
 }
 
 
@@ -47,7 +42,7 @@ def hear(sock: socket.SocketType, goal: tuple[str, int]) -> Verdict | None:
             error = failure.errno or errno.EIO
         else:
             if sender[0] == goal[0]:
-                return OPEN
+                return verdicts.UDP_OPEN
     return judge(sock, goal, error)
 
 
@@ -57,6 +52,6 @@ def judge(sock: socket.SocketType, goal: tuple[str, int], error: int) -> Verdict
     if kept is None:
         return BY_ERRNO.get(error)
     verdict = answers.judge_icmp(sock, kept)
-    if verdict is answers.REJECTED and answers.sent_by(kept, goal[0]):
-        return CLOSED
+    if verdict is verdicts.REJECTED and answers.sent_by(kept, goal[0]):
+        return verdicts.UDP_CLOSED
     return verdict

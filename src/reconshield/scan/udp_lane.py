@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 from reconshield.errors import UserError
 from reconshield.knowledge.payloads import DATAGRAMS, Payload
-from reconshield.scan import sockets, udp_answers
-from reconshield.scan.answers import Verdict
+from reconshield.scan import sockets, udp_answers, verdicts
 from reconshield.scan.lane import ANSWERED, DONE, FOUND, LONGEST_WAIT, PATIENCE, RECOVERED, REPEATED, TURN, Pace, Tally, World
 from reconshield.scan.udp_pace import PROOF, Parked
 from reconshield.scan.udp_socket import Asked, ask
+from reconshield.scan.verdicts import Verdict
 from reconshield.scan.work import Item, Waiting, Work
 
 MOST_PARKED = 65_536
@@ -191,10 +191,10 @@ class UdpLane:
         if verdict is None:
             self._ask_again(item, host, now, paced)
             return
-        if verdict is udp_answers.CLOSED:
+        if verdict is verdicts.UDP_CLOSED:
             self._parked.asked(host, now).heard(now, tries)
             self._pace.rtt.sample(now - started)
-        elif verdict is udp_answers.OPEN:
+        elif verdict is verdicts.UDP_OPEN:
             self._count_answer(tries, now - started)
         self._record(work, index, verdict, now - started, now)
 
@@ -208,7 +208,7 @@ class UdpLane:
         third = limiting and (known.turned >= PROOF or (tries > 0 and not paced))
         most = DATAGRAMS - 1 if third else min(self._pace.loss.allowed(), DATAGRAMS - 1)
         if tries >= most:
-            self._record(work, index, udp_answers.SILENT, 0.0, now)
+            self._record(work, index, verdicts.UDP_SILENT, 0.0, now)
             return
         self._repeated += 1
         if limiting:
@@ -223,7 +223,7 @@ class UdpLane:
             host = self._parked.given_up[0][0].goals[self._parked.given_up[0][1]][0]
             self._world.tell(f"{host} says of about one port a second that it is closed: {count:,} not waited for")
             for work, index, _ in self._parked.given_up:
-                self._record(work, index, udp_answers.SILENT, 0.0, now)
+                self._record(work, index, verdicts.UDP_SILENT, 0.0, now)
             self._parked.given_up.clear()
 
     def _record(self, work: Work, index: int, verdict: Verdict, rtt: float, now: float) -> None:

@@ -10,10 +10,10 @@ from math import inf
 
 import numpy as np
 
-from reconshield.scan.answers import Verdict
 from reconshield.scan.batch import Batch, address_texts, empty, is_v4
 from reconshield.scan.pacing import HostLimit
 from reconshield.scan.plan import Pairs
+from reconshield.scan.verdicts import Verdict
 
 
 class Work:
