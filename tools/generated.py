@@ -17,6 +17,7 @@ from reconshield.knowledge.catalog import json_schema as service_schema
 from reconshield.knowledge.describe import fill_blocks
 from reconshield.knowledge.export import SCHEMA, catalogue_schema
 from reconshield.knowledge.payloads import all_payloads, unasked
+from reconshield.policy import json_schema as policy_schema
 from reconshield.report.schema import jsonl_schema
 from reconshield.settings import SETTINGS
 
@@ -133,6 +134,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/catalogue.md": lambda: fill_blocks((ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")),
     f"docs/schema/{SCHEMA}": lambda: _json(catalogue_schema()),
     "docs/schema/service.schema.json": lambda: _json(service_schema()),
+    "docs/schema/policy-1.schema.json": lambda: _json(policy_schema()),
 }
 
 

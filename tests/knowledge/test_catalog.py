@@ -12,11 +12,12 @@ import jsonschema
 import pytest
 
 from reconshield.errors import UserError
-from reconshield.knowledge import catalog, consistency, describe, schema
-from reconshield.knowledge.faults import find_line
+from reconshield.knowledge import catalog, consistency, describe
 from reconshield.knowledge.observed import observed_uses
 from reconshield.knowledge.ports import HELD_BACK, held_back
 from reconshield.knowledge.records import HeldBackRow
+from reconshield.toml import schema
+from reconshield.toml.faults import find_line
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -7,12 +7,12 @@ import pytest
 
 from reconshield.knowledge import catalog, kev, malware, scrutiny
 from reconshield.knowledge.consistency import records_in
-from reconshield.knowledge.faults import path_text
 from reconshield.knowledge.kev import Exploited
 from reconshield.knowledge.profile import profile_by_name
 from reconshield.knowledge.render import markdown, profile_data
 from reconshield.knowledge.terminal import Page, profile_lines
 from reconshield.report.site.page import page_html
+from reconshield.toml.faults import path_text
 
 HEAD = """\
 id = "{id}"

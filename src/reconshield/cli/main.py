@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from reconshield import __version__
-from reconshield.cli import catalogue, evidence, fingerprints, grant, imports, intel, port, runs, scan, site
+from reconshield.cli import catalogue, evidence, fingerprints, grant, imports, intel, policy, port, runs, scan, site
 from reconshield.cli.console import Invocation, print_error, wants_ascii, wants_colour
 from reconshield.errors import UserError
 from reconshield.knowledge import tables
@@ -44,6 +44,7 @@ app.add_typer(site.app, name="site")
 app.add_typer(intel.app, name="intel")
 app.add_typer(fingerprints.app, name="fingerprints")
 app.add_typer(grant.app, name="grant")
+app.add_typer(policy.app, name="policy")
 app.command("scan")(scan.scan)
 app.add_typer(runs.app, name="runs")
 app.command("report")(runs.report)

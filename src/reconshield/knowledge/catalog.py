@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -19,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from reconshield.errors import UserError
-from reconshield.knowledge import consistency, schema
-from reconshield.knowledge.faults import FileFault, place, refuse
+from reconshield.knowledge import consistency
 from reconshield.knowledge.records import ID, EndpointEntry, ServiceEntry, Source
+from reconshield.toml import schema
+from reconshield.toml.faults import FileFault, parse_toml, place, refuse
 
 FOLDER = Path(__file__).parent
 SERVICES = FOLDER / "services"
@@ -42,14 +42,6 @@ class Catalog:
         """Every endpoint with its service, in order of port, transport, service id."""
         pairs = [(entry, endpoint) for entry in self.services.values() for endpoint in entry.endpoint]
         return tuple(sorted(pairs, key=lambda pair: (pair[1].port, pair[1].transport, pair[0].id)))
-
-
-def parse_toml(text: str, file: str) -> dict[str, Any]:
-    """The tables of a TOML text; text that is not TOML is a UserError that names file and line."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"the file is not valid TOML: {error}", where=file, hint=f"mend {file}") from error
 
 
 def read_service(text: str, file: str) -> tuple[ServiceEntry | None, list[FileFault]]:

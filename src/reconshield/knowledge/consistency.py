@@ -12,7 +12,7 @@ from typing import Any
 from reconshield.knowledge import registry
 from reconshield.knowledge.observed import observed_uses
 from reconshield.knowledge.records import EndpointEntry, ServiceEntry, Source
-from reconshield.knowledge.schema import Fault, Path
+from reconshield.toml.schema import Fault, Path
 
 OWN_SOURCE = "reconshield"
 """The source of our own commands and measurements; it needs no entry in sources.toml."""

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from typing import Any
 
-from reconshield.knowledge import schema
 from reconshield.knowledge.ports import HELD_BACK
 from reconshield.knowledge.records import STEPS, ServiceEntry
 from reconshield.knowledge.risk import CONTEXT
+from reconshield.toml import schema
 
 BEGIN, END = "<!-- generated: {} -->", "<!-- end -->"
 

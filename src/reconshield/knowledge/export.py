@@ -15,11 +15,11 @@ from datetime import date
 from typing import Any
 
 from reconshield import __version__
-from reconshield.knowledge import schema
 from reconshield.knowledge.catalog import Catalog, attack_names
 from reconshield.knowledge.records import CLUSTERS, STEPS, EndpointEntry, ServiceEntry, Source
 from reconshield.knowledge.risk import base_risk
 from reconshield.knowledge.sections import data_dates
+from reconshield.toml import schema
 
 FORMAT = 1
 SCHEMA = f"catalogue-{FORMAT}.schema.json"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from reconshield.knowledge import schema as takes
+from reconshield.toml import schema as takes
 
 ID = r"[a-z0-9][a-z0-9+._-]*"
 ATTACK = r"T\d{4}(\.\d{3})?"

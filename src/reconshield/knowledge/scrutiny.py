@@ -19,7 +19,7 @@ from reconshield.knowledge.kev import Exploited
 from reconshield.knowledge.malware import KnownUse
 from reconshield.knowledge.records import ServiceEntry
 from reconshield.knowledge.risk import rating_of
-from reconshield.knowledge.schema import Fault, Path
+from reconshield.toml.schema import Fault, Path
 
 PENDING: frozenset[str] = frozenset()
 """Rules that only warn, by name, while entries are being changed all over. Empty: every rule holds."""

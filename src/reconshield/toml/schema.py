@@ -2,7 +2,7 @@
 
 A record class is a frozen dataclass whose fields are made by the functions below (`takes.text(longest=200)`). `read` walks
 such a class over a table and gathers one `Fault` for each mistake; `describe` turns the same class into JSON Schema. So the
-loader, the published schema and the documentation cannot differ.
+loader, the published schema and the documentation cannot differ. A field without a rule is not read: its class computes it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
-Path = tuple[str | int, ...]
-"""Where a value stands: `("endpoint", 0, "risk", "impact", "points")`."""
+from reconshield.toml.statements import Path
+
+__all__ = ["Fault", "Path", "Rule", "describe", "read", "rule_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one field takes. `kind` is text, integer, flag, date, texts, record or records."""
+    """What one field takes. `kind` is text, integer, flag, date, texts, record, records or rest.
+
+    `key` is the key in the file where it cannot be the field's name (`from`). `single` lets one text stand for a list of one.
+    """
 
     kind: str
     choices: tuple[Any, ...] = ()
@@ -38,6 +42,8 @@ class Rule:
     high: int = 0
     record: type[Any] | None = None
     narrow: Mapping[str, tuple[int, ...]] | None = None
+    key: str = ""
+    single: bool = False
 
     def allowed(self) -> str:
         """What is allowed, in words."""
@@ -45,7 +51,8 @@ class Rule:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
         if self.kind == "integer":
             return f"a whole number from {self.low} to {self.high}"
-        words = {"text": "a text", "flag": "true or false", "date": "a date such as 2026-02-13", "texts": "a list of texts"}
+        texts = "a text or a list of texts" if self.single else "a list of texts"
+        words = {"text": "a text", "flag": "true or false", "date": "a date such as 2026-02-13", "texts": texts}
         limits = (f" of at most {self.longest} characters" if self.longest else "") + (
             f" like {self.pattern}" if self.pattern else ""
         )
@@ -72,14 +79,27 @@ def flag() -> Any:
     return _field(Rule("flag"), True, False)
 
 
-def date() -> Any:
-    """A TOML date; left out means None."""
-    return _field(Rule("date"), True, None)
+def date(*, optional: bool = True) -> Any:
+    """A TOML date or time; left out means None."""
+    return _field(Rule("date"), optional, None)
 
 
-def texts(*, choices: Sequence[str] = (), pattern: str = "", optional: bool = True) -> Any:
-    """A list of different texts; left out means none."""
-    return _field(Rule("texts", tuple(choices), pattern), optional, ())
+def texts(
+    *,
+    choices: Sequence[str] = (),
+    pattern: str = "",
+    optional: bool = True,
+    single: bool = False,
+    key: str = "",
+    default: tuple[str, ...] = (),
+) -> Any:
+    """A list of different texts; left out means none, or `default`."""
+    return _field(Rule("texts", tuple(choices), pattern, key=key, single=single), optional, default)
+
+
+def rest() -> Any:
+    """All keys of the table that no other field takes, as they are."""
+    return field(default_factory=dict, metadata={"rule": Rule("rest")})
 
 
 def record(kind: type[Any], *, optional: bool = False, narrow: Mapping[str, tuple[int, ...]] | None = None) -> Any:
@@ -97,24 +117,35 @@ def rule_of(item: Field[Any]) -> Rule:
     return rule
 
 
+def ruled(kind: type[Any]) -> dict[str, Field[Any]]:
+    """The fields of a record class that stand in the file, by their key there."""
+    return {rule_of(item).key or item.name: item for item in fields(kind) if "rule" in item.metadata}
+
+
 def read(kind: type[Any], table: object, path: Path, faults: list[Fault], narrow: Mapping[str, Any] | None = None) -> Any:
     """A record of class `kind` from a TOML table, or None when it has a fault; every fault is appended to `faults`."""
     if not isinstance(table, Mapping):
         faults.append(Fault(path, "a table is needed here", "a table"))
         return None
-    known = {item.name: item for item in fields(kind)}
+    known = ruled(kind)
     before, values = len(faults), {}
-    unknown = (key for key in table if key not in known)
-    faults.extend(Fault((*path, key), f"unknown key {key}", "one of " + " ".join(known)) for key in unknown)
-    for name, item in known.items():
+    unknown = {key: value for key, value in table.items() if key not in known}
+    for key, item in known.items():
         rule = rule_of(item)
-        if narrow and name in narrow:
-            rule = Rule(rule.kind, choices=narrow[name])
-        if name in table:
-            values[name] = _read_value(rule, table[name], (*path, name), faults)
-        elif item.default is MISSING:
-            faults.append(Fault(path, f"the key {name} is missing", rule.allowed()))
+        if narrow and key in narrow:
+            rule = Rule(rule.kind, choices=narrow[key])
+        if rule.kind == "rest":
+            values[item.name], unknown = unknown, {}
+        elif key in table:
+            values[item.name] = _read_value(rule, table[key], (*path, key), faults)
+        elif is_needed(item):
+            faults.append(Fault(path, f"the key {key} is missing", rule.allowed()))
+    faults.extend(Fault((*path, key), f"unknown key {key}", "one of " + " ".join(known)) for key in unknown)
     return kind(**values) if len(faults) == before else None
+
+
+def is_needed(item: Field[Any]) -> bool:
+    return item.default is MISSING and item.default_factory is MISSING
 
 
 def _read_value(rule: Rule, value: object, path: Path, faults: list[Fault]) -> Any:
@@ -134,6 +165,8 @@ def _read_value(rule: Rule, value: object, path: Path, faults: list[Fault]) -> A
 
 
 def _read_texts(rule: Rule, value: object, path: Path, faults: list[Fault]) -> tuple[str, ...]:
+    if rule.single and isinstance(value, str):
+        value = [value]
     if not isinstance(value, list):
         faults.append(Fault(path, "a list of texts is needed here", rule.allowed()))
         return ()
@@ -167,19 +200,22 @@ def _check_plain(rule: Rule, value: object, path: Path, faults: list[Fault]) -> 
 
 def describe(kind: type[Any], narrow: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The JSON Schema of a record class."""
-    properties, required = {}, []
-    for item in fields(kind):
+    properties, required, closed = {}, [], True
+    for key, item in ruled(kind).items():
         rule = rule_of(item)
-        if narrow and item.name in narrow:
-            rule = Rule(rule.kind, choices=narrow[item.name])
-        properties[item.name] = _describe_rule(rule)
-        if item.default is MISSING:
-            required.append(item.name)
+        if narrow and key in narrow:
+            rule = Rule(rule.kind, choices=narrow[key])
+        if rule.kind == "rest":
+            closed = False
+            continue
+        properties[key] = _describe_rule(rule)
+        if is_needed(item):
+            required.append(key)
     title = (kind.__doc__ or "").strip().split("\n", maxsplit=1)[0]
     return {
         "description": title,
         "type": "object",
-        "additionalProperties": False,
+        "additionalProperties": not closed,
         "required": required,
         "properties": properties,
     }
@@ -193,7 +229,9 @@ def _describe_rule(rule: Rule) -> dict[str, Any]:
         assert rule.record is not None  # noqa: S101 - the same
         return {"type": "array", "items": describe(rule.record)}
     if rule.kind == "texts":
-        return {"type": "array", "uniqueItems": True, "items": _describe_rule(Rule("text", rule.choices, rule.pattern))}
+        one = _describe_rule(Rule("text", rule.choices, rule.pattern))
+        many = {"type": "array", "uniqueItems": True, "items": one}
+        return {"anyOf": [one, many]} if rule.single else many
     types = {"text": "string", "integer": "integer", "flag": "boolean", "date": "string"}
     schema: dict[str, Any] = {"type": types[rule.kind]}
     if rule.choices:

@@ -1,0 +1,150 @@
+"""`reconshield policy`: check, show and format the file that says what is expected."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reconshield.cli.console import Invocation
+from reconshield.errors import UserError
+
+if TYPE_CHECKING:
+    from reconshield.policy import Problem
+
+SYMBOLS = {"error": ("✗", "high"), "warning": ("!", "medium"), "note": ("-", "low")}
+
+PolicyOption = Annotated[
+    Path | None, typer.Option("--policy", metavar="FILE", help="The policy file (reconshield.toml here or in home).")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+app = typer.Typer(no_args_is_help=True, help="The policy file: which exposures are expected, and which must be closed.")
+
+
+@app.command("check")
+def check(ctx: typer.Context, policy: PolicyOption = None, as_json: AsJson = False) -> None:
+    """Say what is wrong with the file, line by line. Exit 1 for an error or a warning."""
+    from reconshield.jobs.policy import examine_policy
+
+    call: Invocation = ctx.obj
+    seen = examine_policy(locate(call, policy), time.time(), stored_vantages(call))
+    if as_json:
+        call.print(json.dumps([problem_data(problem) for problem in seen.problems], ensure_ascii=False))
+    else:
+        for problem in seen.problems:
+            print_problem(call, problem)
+        if seen.policy is not None:
+            call.print(f"{seen.path}: {contents(seen.policy)}")
+    if any(problem.level != "note" for problem in seen.problems):
+        raise typer.Exit(1)
+
+
+@app.command("show")
+def show(ctx: typer.Context, policy: PolicyOption = None, as_json: AsJson = False) -> None:
+    """Print the policy with every default."""
+    from reconshield.jobs.policy import load_policy
+    from reconshield.policy.writing import policy_tables, policy_text
+
+    call: Invocation = ctx.obj
+    found = load_policy(call.settings, policy)
+    if as_json:
+        call.print(json.dumps(policy_tables(found), default=str, ensure_ascii=False))
+    else:
+        sys.stdout.write(policy_text(found))
+
+
+@app.command("format")
+def format_(
+    ctx: typer.Context,
+    policy: PolicyOption = None,
+    test: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if the file would change.")] = False,
+) -> None:
+    """Lay the file out in the one way; comments, order and values stay."""
+    from reconshield.cli.output import whole_file
+    from reconshield.jobs.policy import read_text
+    from reconshield.policy.formatting import format_policy
+
+    call: Invocation = ctx.obj
+    path = locate(call, policy)
+    text = read_text(path)
+    laid_out = format_policy(text, str(path))
+    if laid_out == text:
+        call.print(f"{path}: as it should be")
+    elif test:
+        call.print(f"{path}: would change")
+        call.suggest(f"reconshield policy format --policy {path}")
+        raise typer.Exit(1)
+    else:
+        mode = path.stat().st_mode & 0o7777
+        with whole_file(path.resolve()) as stream:
+            stream.write(laid_out)
+        path.chmod(mode)
+        call.print(f"{path}: laid out")
+
+
+def locate(call: Invocation, given: Path | None) -> Path:
+    """The policy file that is meant; it must be there."""
+    from reconshield.jobs.policy import NAME, locate_policy
+
+    path = locate_policy(call.settings, given)
+    if path is None:
+        hint = f"reconshield policy propose > {NAME}   from what was measured"
+        raise UserError("there is no policy file", where=f"{NAME} here or in {call.settings.home}", hint=hint)
+    return path
+
+
+def stored_vantages(call: Invocation) -> set[str]:
+    """Where was measured from so far; only this machine's own name where there is no database yet."""
+    from reconshield.store.db import open_store
+    from reconshield.store.runs import list_runs
+
+    if call.settings.db_is_file and not Path(call.settings.db).exists():
+        return set()
+    with open_store(call.settings.db, call.settings.workspace) as store:
+        return {call.settings.vantage} | {run.vantage for run in list_runs(store)}
+
+
+def print_problem(call: Invocation, problem: Problem) -> None:
+    """Three lines: what, where, next."""
+    symbol, colour = SYMBOLS[problem.level]
+    call.print(call.paint(f"{symbol} {problem.level:<8}", colour) + problem.message)
+    call.print(f"  where   {problem.where}")
+    if problem.hint:
+        call.print(f"  next    {problem.hint}")
+
+
+def problem_data(problem: Problem) -> dict[str, Any]:
+    return {
+        "v": 1,
+        "type": "problem",
+        "level": problem.level,
+        "file": problem.file,
+        "line": problem.line,
+        "key": problem.what,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def contents(policy: Any) -> str:
+    """`2 zones, 1 asset, 3 expected exposures, 1 assertion`."""
+    from reconshield.text import plural
+
+    counts = (
+        (policy.zones, "zone", "zones"),
+        (policy.assets, "asset", "assets"),
+        (policy.expects, "expected exposure", "expected exposures"),
+        (policy.closed, "assertion", "assertions"),
+        (policy.accepts, "accepted risk", "accepted risks"),
+        (policy.traffic, "traffic rule", "traffic rules"),
+        (policy.schedules, "schedule", "schedules"),
+        (policy.blackouts, "blackout", "blackouts"),
+        (policy.channels, "channel", "channels"),
+        (policy.routes, "route", "routes"),
+    )
+    return ", ".join(plural(len(entries), one, many) for entries, one, many in counts if entries) or "nothing yet"
