@@ -218,7 +218,55 @@ class InputLine(TypedDict):
     bad: int
 
 
+class AlertLine(TypedDict):
+    """One alert as it is told, or as it stands. `key` is the idempotency key of the notice that carries it."""
+
+    v: Literal[1]
+    type: Literal["alert"]
+    id: str
+    key: str | None
+    workspace: str
+    fingerprint: str
+    status: Literal["open", "updated", "resolved", "notice"]
+    revision: int
+    change: str
+    severity: Literal["info", "low", "medium", "high", "critical"]
+    title: str
+    what: str
+    why: str
+    do: list[str]
+    risk: RiskPart | None
+    ip: str | None
+    port: int | None
+    transport: Literal["tcp", "udp"] | None
+    service: str | None
+    before: str | None
+    after: str | None
+    last_seen: str | None
+    first_seen: str | None
+    opened: str
+    resolved: str | None
+    ending: str | None
+    acknowledged_by: str | None
+    zone: str | None
+    asset: str | None
+    owner: str | None
+    run: str | None
+    vantage: str | None
+    proof: str | None
+    at: str
+
+
 Line = (
-    RunLine | ObservationLine | ServiceLine | FindingLine | HeldBackLine | SummaryLine | ChangeLine | RejudgedLine | InputLine
+    RunLine
+    | ObservationLine
+    | ServiceLine
+    | FindingLine
+    | HeldBackLine
+    | SummaryLine
+    | ChangeLine
+    | RejudgedLine
+    | InputLine
+    | AlertLine
 )
 LINES: tuple[type, ...] = get_args(Line)
