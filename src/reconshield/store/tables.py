@@ -13,6 +13,7 @@ from sqlalchemy import (
     Connection,
     Double,
     ForeignKeyConstraint,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -168,6 +169,101 @@ FINDINGS = Table(
     ForeignKeyConstraint([*ENDPOINT], [f"services.{name}" for name in ENDPOINT], ondelete="CASCADE"),
 )
 """Judgements on the facts of a service; replaced with it. `sources` are the references."""
+
+ALERTS = Table(
+    "alerts",
+    METADATA,
+    Column("workspace", Text, nullable=False),
+    Column("number", Integer, nullable=False, autoincrement=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("event", JsonText, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("changed_at", Double, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("resolved_at", Double),
+    Column("ending", SafeText),
+    Column("acked_by", SafeText),
+    Column("acked_at", Double),
+    Column("escalated", JsonText, nullable=False),
+    PrimaryKeyConstraint("workspace", "number"),
+)
+"""Trouble that stands or stood, one row an episode. Of one fingerprint only one can stand, whoever writes at the same time."""
+
+STANDING = Index(
+    "alerts_standing",
+    ALERTS.c.workspace,
+    ALERTS.c.fingerprint,
+    unique=True,
+    sqlite_where=ALERTS.c.resolved_at.is_(None),
+    postgresql_where=ALERTS.c.resolved_at.is_(None),
+)
+
+DELIVERIES = Table(
+    "deliveries",
+    METADATA,
+    Column("workspace", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("due", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("leased_until", Double),
+    Column("ended_at", Double),
+    Column("detail", SafeText),
+    Column("notice", JsonText, nullable=False),
+    PrimaryKeyConstraint("workspace", "key"),
+    Index("deliveries_due", "workspace", "state", "due"),
+)
+"""The outbox: notices that wait to be sent, and what became of them. Written with the alerts, in one transaction."""
+
+SILENCES = Table(
+    "silences",
+    METADATA,
+    Column("workspace", Text, nullable=False),
+    Column("number", Integer, nullable=False, autoincrement=False),
+    Column("until", Double, nullable=False),
+    Column("said_by", SafeText, nullable=False),
+    Column("reason", SafeText, nullable=False),
+    Column("fits", JsonText, nullable=False),
+    Column("created_at", Double, nullable=False),
+    PrimaryKeyConstraint("workspace", "number"),
+)
+"""What is recorded but not told for a while, by whose word."""
+
+OCCURRENCES = Table(
+    "occurrences",
+    METADATA,
+    Column("workspace", Text, nullable=False),
+    Column("schedule", Text, nullable=False),
+    Column("slot", Double, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("request", JsonText, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("run", Text),
+    Column("finished_at", Double),
+    Column("note", SafeText),
+    PrimaryKeyConstraint("workspace", "schedule", "slot"),
+)
+"""Scans that a schedule called for, one a slot. `request` is all that a worker needs to measure it."""
+
+EXECUTORS = Table(
+    "executors",
+    METADATA,
+    Column("workspace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started", Double, nullable=False),
+    Column("seen", Double, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("vantage", SafeText, nullable=False),
+    PrimaryKeyConstraint("workspace", "name"),
+)
+"""Monitors and workers, and when each last said that it is there."""
 
 AUDIT_GUARDS: dict[str, list[str]] = {
     "sqlite": [
