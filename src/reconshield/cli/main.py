@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from reconshield import __version__
-from reconshield.cli import catalogue, evidence, fingerprints, grant, imports, intel, policy, port, runs, scan, site
+from reconshield.cli import catalogue, doctor, evidence, fingerprints, grant, imports, intel, policy, port, runs, scan, site
 from reconshield.cli.console import Invocation, print_error, wants_ascii, wants_colour
 from reconshield.errors import UserError
 from reconshield.knowledge import tables
@@ -53,6 +53,7 @@ app.command("history")(runs.history)
 app.command("evidence")(evidence.evidence)
 app.command("rejudge")(evidence.rejudge)
 app.command("import")(imports.import_)
+app.command("doctor")(doctor.doctor)
 
 
 def _print_version(wanted: bool) -> None:

@@ -257,6 +257,17 @@ class AlertLine(TypedDict):
     at: str
 
 
+class DiagnosisLine(TypedDict):
+    """One thing that `doctor` looked at on this machine or on the way from it."""
+
+    v: Literal[1]
+    type: Literal["diagnosis"]
+    name: str
+    state: Literal["ok", "warning", "bad", "not-tested"]
+    what: str
+    next: str | None
+
+
 Line = (
     RunLine
     | ObservationLine
@@ -268,5 +279,6 @@ Line = (
     | RejudgedLine
     | InputLine
     | AlertLine
+    | DiagnosisLine
 )
 LINES: tuple[type, ...] = get_args(Line)
