@@ -16,7 +16,21 @@ from typing import Annotated
 import typer
 
 from reconshield import __version__
-from reconshield.cli import catalogue, doctor, evidence, fingerprints, grant, imports, intel, policy, port, runs, scan, site
+from reconshield.cli import (
+    catalogue,
+    doctor,
+    evidence,
+    fingerprints,
+    firewall,
+    grant,
+    imports,
+    intel,
+    policy,
+    port,
+    runs,
+    scan,
+    site,
+)
 from reconshield.cli.console import Invocation, print_error, wants_ascii, wants_colour
 from reconshield.errors import UserError
 from reconshield.knowledge import tables
@@ -43,6 +57,7 @@ app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(site.app, name="site")
 app.add_typer(intel.app, name="intel")
 app.add_typer(fingerprints.app, name="fingerprints")
+app.add_typer(firewall.app, name="firewall")
 app.add_typer(grant.app, name="grant")
 app.add_typer(policy.app, name="policy")
 app.command("scan")(scan.scan)

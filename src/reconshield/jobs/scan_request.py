@@ -65,13 +65,18 @@ def choose_ports(request: ScanRequest) -> PortSet:
         if request.top is None and all(t.strip().lower() == "localhost" for t in request.targets):
             return PortSet(tcp=((1, 65_535),))
         return PortSet(tcp=tuple((p, p) for p in top_ports(request.top or COMMON_PORTS, "tcp")))
-    asked = parse_ports(request.ports)
+    return read_ports(request.ports)
+
+
+def read_ports(text: str) -> PortSet:
+    """The ports of `-p`, names looked up. A name without a port in the transport that it stands under is a `UserError`."""
+    asked = parse_ports(text)
     ports = asked.ports
     for transport, name in asked.names:
         found = ports_of(name, transport)
         if not found:
             hint = f"-p {name}" if transport == "udp" else f"-p U:{name}"
-            raise UserError(f"{name} has no {transport.upper()} port", where=f"-p {request.ports}", hint=hint)
+            raise UserError(f"{name} has no {transport.upper()} port", where=f"-p {text}", hint=hint)
         ports |= PortSet(
             tcp=tuple((port, port) for kind, port in found if kind == "tcp"),
             udp=tuple((port, port) for kind, port in found if kind == "udp"),

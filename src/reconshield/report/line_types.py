@@ -268,6 +268,45 @@ class DiagnosisLine(TypedDict):
     next: str | None
 
 
+class RulingLine(TypedDict):
+    """What a firewall's rules do with connections of one family from some sources to some ports, and the rule that decides.
+
+    `path` are the rules on the way; `before` stands where two rulesets are compared, `flow` where a seen flow is judged.
+    """
+
+    v: Literal[1]
+    type: Literal["ruling"]
+    subject: str
+    zone: str
+    sources: list[str]
+    family: Literal[4, 6]
+    transport: str
+    ports: str
+    answer: Literal["allow", "deny", "unknown"]
+    how: str
+    rule: str
+    where: str
+    because: str
+    conditions: list[str]
+    path: list[str]
+    leads_to: str
+    before: Literal["allow", "deny", "unknown"] | None
+    before_rule: str
+    flow: str
+
+
+class RemarkLine(TypedDict):
+    """Something about a ruleset itself: a rule without effect, a difference of the families, what is not understood."""
+
+    v: Literal[1]
+    type: Literal["remark"]
+    remark: Literal["shadowed", "redundant", "families", "not-understood", "note"]
+    subject: str
+    where: str
+    rule: str
+    because: str
+
+
 Line = (
     RunLine
     | ObservationLine
@@ -280,5 +319,7 @@ Line = (
     | InputLine
     | AlertLine
     | DiagnosisLine
+    | RulingLine
+    | RemarkLine
 )
 LINES: tuple[type, ...] = get_args(Line)

@@ -1,0 +1,259 @@
+"""Packets on their way through one chain and those it jumps to.
+
+A `Piece` is a region with its history. Walking a chain cuts it by what the steps match; each part ends with the action that
+decides it, or falls out at the end of the chain. A step that may or may not match leaves a `Doubt` on the piece, which goes on
+as if it had not matched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from reconshield.addresses.intervals import Ranges, intersect, merge
+from reconshield.firewall.index import Index
+from reconshield.firewall.question import Decision, single
+from reconshield.firewall.regions import Region, cut, narrow, unite
+from reconshield.firewall.ruleset import Action, Box, Chain, Field, Kind
+
+DEEPEST = 16
+"""Jumps within jumps that the kernel allows (NFT_JUMP_STACK_SIZE)."""
+MOST_CASES = 200_000
+"""A question that needs more cuts than this is answered "unknown": it is too wide for this ruleset."""
+
+ENDS = frozenset({Kind.ACCEPT, Kind.DROP, Kind.REJECT, Kind.TRANSLATE, Kind.UNKNOWN})
+ORIGINALS = {Field.ORIGINAL_DESTINATION: Field.DESTINATION, Field.ORIGINAL_PORT: Field.PORT}
+
+
+class TooManyCases(Exception):
+    """The question is too wide for this ruleset."""
+
+
+class Step(NamedTuple):
+    """One box of one case of a rule. `original` says that it looks at what a packet was sent to before a translation."""
+
+    box: Box
+    action: Action
+    doubt: str
+    decision: Decision
+    original: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A rule that may have done `kind` to a piece."""
+
+    kind: Kind
+    by: Decision
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A region on its way. `path` are the rules that led it on, `accepts` those that ended a base chain.
+
+    `vague` has a bit for each field that holds one of its values, nobody knows which; `moved` one for each field that a
+    translation changed (their old values stand in the ORIGINAL fields).
+    """
+
+    region: Region
+    path: tuple[Decision, ...] = ()
+    accepts: tuple[Decision, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    vague: int = 0
+    moved: int = 0
+
+    def at(self, region: Region) -> Piece:
+        return self if region is self.region else replace(self, region=region)
+
+    def by(self, decision: Decision) -> Piece:
+        return replace(self, path=(*self.path, decision))
+
+    def doubting(self, kind: Kind, by: Decision, why: str) -> Piece:
+        return replace(self, doubts=(*self.doubts, Doubt(kind, by, why)))
+
+    def changed(self, sets: tuple[tuple[Field, Ranges], ...], *, sure: bool) -> Piece:
+        """The piece after fields were set. Where that is not sure, or to one of several values, they are vague."""
+        region, vague = self.region, self.vague
+        for field, ranges in sets:
+            values = ranges if sure else merge((*ranges, *region[field]))
+            region = narrow(region, field, values)
+            vague = vague & ~(1 << field) if sure and is_single(ranges) else vague | 1 << field
+        return replace(self, region=region, vague=vague)
+
+
+class End(NamedTuple):
+    """A piece that a rule decided."""
+
+    kind: Kind
+    piece: Piece
+    by: Decision
+    action: Action
+
+
+class Passed(NamedTuple):
+    """What went on past some steps, what they decided, and what returned to where the chain was jumped to."""
+
+    on: list[Piece]
+    ends: list[End]
+    returned: list[Piece]
+
+
+class Compiled:
+    """A chain for one family as a flat list of steps with an index."""
+
+    def __init__(self, chain: Chain, family: int) -> None:
+        self.policy = Decision(chain)
+        self.steps = tuple(flatten(chain, family))
+        self.index = Index([step.box for step in self.steps])
+
+
+def flatten(chain: Chain, family: int) -> Iterator[Step]:
+    """The steps of a chain that packets of a family can match."""
+    own = single(family)
+    for rule in chain.rules:
+        decision = Decision(chain, rule)
+        for branch in rule.branches:
+            for box in branch.boxes:
+                families = next((ranges for field, ranges in box if field is Field.FAMILY), own)
+                if intersect(families, own):
+                    rest = tuple(pair for pair in box if pair[0] is not Field.FAMILY)
+                    original = any(field in ORIGINALS for field, _ in rest)
+                    yield Step(rest, branch.action, branch.doubt, decision, original)
+
+
+def is_single(ranges: Ranges) -> bool:
+    return len(ranges) == 1 and ranges[0][0] == ranges[0][1]
+
+
+def as_sent(box: Box, moved: int) -> Box | None:
+    """A box whose conditions on the original destination are conditions on the destination, where that has not changed."""
+    fields: dict[Field, Ranges] = {}
+    for field, ranges in box:
+        now = ORIGINALS.get(field)
+        own = now if now is not None and not moved >> now & 1 else field
+        fields[own] = intersect(fields[own], ranges) if own in fields else ranges
+        if not fields[own]:
+            return None
+    return tuple(fields.items())
+
+
+class Walker:
+    """Walks chains for one question, and counts what it takes. `find` gives a chain by its name."""
+
+    def __init__(self, find: Callable[[str], Compiled | None], most: int = MOST_CASES) -> None:
+        self.find = find
+        self.left = most
+
+    def walk(self, chain: Compiled, piece: Piece, depth: int = 0) -> tuple[list[End], list[Piece]]:
+        """What the chain decides, and what falls out at its end or returns."""
+        passed = self.reach(chain, piece, 0, len(chain.steps), depth)
+        return passed.ends, passed.on + passed.returned
+
+    def reach(self, chain: Compiled, piece: Piece, first: int, last: int, depth: int = 0) -> Passed:
+        """What becomes of a piece at the steps from `first` to before `last`."""
+        passed = Passed([], [], [])
+        waiting = [(piece, chain.index.candidates(piece.region) & ((1 << last) - (1 << first)))]
+        while waiting:
+            now, steps = waiting.pop()
+            left = self._run(chain, now, steps, passed.ends, passed.returned, waiting, depth)
+            if left is not None:
+                passed.on.append(left)
+        return passed
+
+    def _run(
+        self,
+        chain: Compiled,
+        piece: Piece,
+        steps: int,
+        ends: list[End],
+        fell: list[Piece],
+        waiting: list[tuple[Piece, int]],
+        depth: int,
+    ) -> Piece | None:
+        """Take one piece through the steps whose bits are set, until it is decided (None) or comes to the end."""
+        while steps:
+            lowest = steps & -steps
+            steps ^= lowest
+            step = chain.steps[lowest.bit_length() - 1]
+            box = as_sent(step.box, piece.moved) if step.original else step.box
+            parted = cut(piece.region, box, piece.vague) if box is not None else None
+            if parted is None:
+                continue
+            self._count(1 + len(parted.outside))
+            waiting += [(piece.at(region), steps) for region in parted.outside]
+            matched = piece.at(parted.inside)
+            doubt = step.doubt or ("" if parted.sure else "it looks at a value that is not known here")
+            action = step.action
+            if action.kind in ENDS:
+                if not doubt or action.kind is Kind.UNKNOWN:
+                    ends.append(End(action.kind, matched, step.decision, action))
+                    return None
+                piece = matched.doubting(action.kind, step.decision, doubt)
+            elif action.kind is Kind.CONTINUE:
+                piece = matched.changed(action.sets, sure=not doubt)
+            elif action.kind is Kind.RETURN and not doubt:
+                fell.append(matched)
+                return None
+            elif action.kind is Kind.JUMP:
+                self._jump(step, matched, doubt, steps, ends, waiting, depth)
+                return None
+            elif action.kind is Kind.GOTO and not doubt:
+                inner, out = self._enter(step, matched, depth)
+                ends += inner
+                fell += out
+                return None
+            else:  # a return or goto that may not happen: what follows is not known
+                piece = matched.doubting(Kind.UNKNOWN, step.decision, doubt)
+        return piece
+
+    def _jump(
+        self,
+        step: Step,
+        piece: Piece,
+        doubt: str,
+        steps: int,
+        ends: list[End],
+        waiting: list[tuple[Piece, int]],
+        depth: int,
+    ) -> None:
+        """Enter another chain and come back with what it did not decide; in doubt, with what it may have decided too."""
+        inner, out = self._enter(step, piece, depth)
+        if doubt:
+            out += [end.piece.doubting(end.kind, end.by, doubt) for end in inner]
+        else:
+            ends += inner
+        # The way into a chain that decided nothing is no part of the way.
+        waiting += [(left, steps) for left in unite_pieces(replace(left, path=piece.path) for left in out)]
+
+    def _enter(self, step: Step, piece: Piece, depth: int) -> tuple[list[End], list[Piece]]:
+        name = step.action.target
+        target = self.find(name)
+        inside = piece.by(step.decision)
+        if target is None or depth >= DEEPEST:
+            why = f"chain {name} is not in this file" if target is None else "chains jump into each other too deep"
+            return [End(Kind.UNKNOWN, inside, step.decision, Action(Kind.UNKNOWN, why=why))], []
+        return self.walk(target, inside, depth + 1)
+
+    def _count(self, cases: int) -> None:
+        self.left -= cases
+        if self.left < 0:
+            raise TooManyCases
+
+
+def unite_pieces(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The same pieces, those with one history joined again where they make a box."""
+    alike: dict[Piece, list[Region]] = {}
+    for piece in pieces:
+        alike.setdefault(replace(piece, region=()), []).append(piece.region)
+    for history, regions in alike.items():
+        yield from (replace(history, region=region) for region in unite(regions))
+
+
+def inside_scope(chain: Chain, piece: Piece) -> tuple[Piece | None, list[Piece]]:
+    """The part of a piece that passes a base chain, and the parts that go round it."""
+    parted = cut(piece.region, chain.scope)
+    if parted is None:
+        return None, [piece]
+    return piece.at(parted.inside), [piece.at(region) for region in parted.outside]

@@ -1,0 +1,1 @@
+"""The options of iptables' rules: what they match and do."""

@@ -1,0 +1,79 @@
+"""What the target of an iptables rule does."""
+
+from __future__ import annotations
+
+from reconshield.addresses.intervals import Ranges
+from reconshield.firewall.ruleset import LAST, Action, Field, Kind, State, everything
+from reconshield.firewall.values import Faulty, read_network, read_number, read_ports
+
+VERDICTS = {
+    "ACCEPT": Kind.ACCEPT,
+    "DROP": Kind.DROP,
+    "REJECT": Kind.REJECT,
+    "RETURN": Kind.RETURN,
+    "MASQUERADE": Kind.ACCEPT,  # the source is translated; the packet goes on
+    "SNAT": Kind.ACCEPT,
+}
+HARMLESS = frozenset(
+    {
+        *("LOG", "NFLOG", "ULOG", "AUDIT", "TRACE", "TCPMSS", "TCPOPTSTRIP", "CHECKSUM", "TOS", "DSCP", "TTL", "HL", "ECN"),
+        *("CLASSIFY", "SET", "TEE", "SECMARK", "CONNSECMARK", "RATEEST", "IDLETIMER", "LED", "ACCOUNT"),
+    }
+)
+"""Targets that neither decide nor change what later rules look at."""
+MARKS = {"MARK": Field.MARK, "CONNMARK": Field.CONNECTION_MARK}
+ALL_BITS = (1 << 32) - 1
+
+
+def read_target(name: str, options: dict[str, str]) -> Action | None:
+    """The action of a built-in target with its options; None for one that does nothing here.
+
+    Raises `Faulty` for a target that is not supported.
+    """
+    if name in HARMLESS or (name == "CT" and "--notrack" not in options):
+        return None
+    if name in VERDICTS:
+        return Action(VERDICTS[name])
+    if name in MARKS:
+        return set_mark(name, options)
+    if name in {"NOTRACK", "CT"}:
+        return Action(Kind.CONTINUE, sets=((Field.STATE, ((State.UNTRACKED, State.UNTRACKED),)),))
+    return translation(name, options)
+
+
+def translation(name: str, options: dict[str, str]) -> Action:
+    """DNAT and REDIRECT."""
+    if name == "DNAT" and "--to-destination" in options:
+        address, port = read_destination(options["--to-destination"])
+        return Action(Kind.TRANSLATE, address=address, port=port)
+    if name == "REDIRECT":
+        ports = options.get("--to-ports")
+        return Action(Kind.TRANSLATE, port=read_ports(ports, "-") if ports else (), local=True)
+    raise Faulty(f"the target {name[:40]} is not supported")
+
+
+def set_mark(name: str, options: dict[str, str]) -> Action | None:
+    """MARK and CONNMARK: to a number, or to any where it is computed from another."""
+    field = MARKS[name]
+    if "--save-mark" in options:
+        field = Field.CONNECTION_MARK
+    elif "--restore-mark" in options:
+        field = Field.MARK
+    text = options.get("--set-mark") or options.get("--set-xmark") or ""
+    number, slash, mask = text.partition("/")
+    if text and (not slash or read_number(mask, ALL_BITS) == ALL_BITS):
+        value = read_number(number, LAST[field])
+        return Action(Kind.CONTINUE, sets=((field, ((value, value),)),))
+    return Action(Kind.CONTINUE, sets=((field, everything(field)),))
+
+
+def read_destination(text: str) -> tuple[Ranges, Ranges]:
+    """`10.0.0.5`, `10.0.0.5:80`, `:80`, `10.0.0.5-10.0.0.9:1-3`, `[2001:db8::5]:80`."""
+    if text.startswith("["):
+        address, _, port = text[1:].partition("]")
+        port = port.removeprefix(":")
+    elif text.count(":") == 1:
+        address, _, port = text.partition(":")
+    else:
+        address, port = text, ""
+    return read_network(address) if address else (), read_ports(port.partition("/")[0], "-") if port else ()
