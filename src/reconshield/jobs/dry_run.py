@@ -7,8 +7,8 @@ from dataclasses import replace
 from math import ceil
 from typing import Any
 
-from reconshield.jobs.scan import IDENTIFY_LEVEL, Prepared
-from reconshield.jobs.scan_request import sending_rate
+from reconshield.jobs.scan import Prepared
+from reconshield.jobs.scan_request import IDENTIFY_LEVEL, sending_rate
 from reconshield.knowledge.payloads import DATAGRAMS
 from reconshield.knowledge.ports import held_back
 from reconshield.report.result import port_words

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from reconshield.jobs.scan import Event, Finished, Identified, Measured, Started, listed_observations
 from reconshield.report.line_types import Line
 from reconshield.report.lines import (
+    doubt_line,
     finding_line,
     held_back_line,
     observation_line,
@@ -29,4 +30,5 @@ def event_lines(event: Event, run: str, names: Mapping[str, str], *, all_states:
         yield service_line(run, event.rated)
         yield from (finding_line(run, finding) for finding in event.findings)
     elif isinstance(event, Finished):
+        yield from (doubt_line(run, doubt) for doubt in event.summary.doubts)
         yield summary_line(run, event.summary)

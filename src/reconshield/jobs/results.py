@@ -14,7 +14,7 @@ from reconshield.addresses import LOOPBACK
 from reconshield.jobs.coverage import is_import, load_coverage
 from reconshield.knowledge.ports import held_back
 from reconshield.model import Endpoint, Observation, Service, State, Transport
-from reconshield.report.result import HeldBack, RatedService, RunHead, RunResult, RunState, Summary
+from reconshield.report.result import NOT_BELIEVED, Doubt, HeldBack, RatedService, RunHead, RunResult, RunState, Summary
 from reconshield.scan.plan import Plan
 from reconshield.store import services as kept
 from reconshield.store.db import Store
@@ -29,7 +29,8 @@ def load_result(store: Store, run_text: str, *, all_states: bool = False) -> Run
     """The whole run that a text (`latest`, an id, a unique prefix) names. Raises UserError when there is none."""
     run = find_run(store, run_text)
     coverage = load_coverage(store, run)
-    services = rate_all(kept.services(store, run.id), run)
+    believed = [service for service in kept.services(store, run.id) if not (service.note or "").startswith(NOT_BELIEVED)]
+    services = rate_all(believed, run)
     names = {s.endpoint.ip: s.service.name for s in services if s.service.name}
     seen = coverage.every(load_observations(store, run.id)) if all_states else open_endpoints(store, run.id)
     return RunResult(
@@ -77,7 +78,7 @@ def load_head(run: Run) -> RunHead:
 def load_summary(store: Store, run: Run) -> Summary:
     """The summary of a stored run; counted now for a scan that was killed before it could write one."""
     if run.summary:
-        return Summary(**run.summary)
+        return Summary(**{**run.summary, "doubts": tuple(Doubt(**doubt) for doubt in run.summary.get("doubts", ()))})
     plan = Plan.from_json(run.plan)
     return summarise(store, run, range(plan.blocks), 0.0, 0, None, ())
 
@@ -125,6 +126,7 @@ def summarise(
     retransmitted: int,
     loss: float | None,
     slowed: tuple[str, ...],
+    doubts: tuple[Doubt, ...] = (),
 ) -> Summary:
     """Count a run from what is stored. Complete: every block of this share is done and every open endpoint has a service."""
     plan = Plan.from_json(run.plan)
@@ -150,6 +152,7 @@ def summarise(
         seconds=seconds + float(before.get("seconds", 0.0)),
         loss=loss if loss is not None else before.get("loss"),
         slowed=(*before.get("slowed", ()), *slowed),
+        doubts=doubts,
     )
 
 

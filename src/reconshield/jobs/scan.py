@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from reconshield.errors import Refused, UserError
 from reconshield.jobs.coverage import is_import
+from reconshield.jobs.doubt import UNPROVEN, find_crowds, look_again, set_aside, weigh
 from reconshield.jobs.grants import authorise_scan
 from reconshield.jobs.requests import list_targets
 from reconshield.jobs.results import head_of, held_of, summarise
 from reconshield.jobs.scan_request import (
+    IDENTIFY_LEVEL,
     ScanRequest,
     check_engine,
     check_level,
@@ -32,9 +34,10 @@ from reconshield.jobs.scan_request import (
     sending_rate,
 )
 from reconshield.knowledge.ports import held_back
-from reconshield.model import Endpoint, Finding, Observation, Reason, Service, State
+from reconshield.model import Confidence, Endpoint, Finding, Observation, Reason, Service, State
 from reconshield.report.result import HeldBack, RatedService, RunHead, Summary
 from reconshield.scan.batch import Batch, records
+from reconshield.scan.doubt import Crowd
 from reconshield.scan.engine import BlockDone, Options, Progress, measure
 from reconshield.scan.plan import Plan, make_plan
 from reconshield.scope import Targets
@@ -48,8 +51,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconshield.jobs.judge import Judge
-
-IDENTIFY_LEVEL = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +210,11 @@ def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop:
             slowed |= {event.slowed: None} if event.slowed else {}
         else:
             yield event
+    crowds = [] if stop.is_set() else find_crowds(store, run, prepared.plan)
     if not stop.is_set():
-        yield from identify_open(store, prepared, run, clock, stop)
-    summary = summarise(store, run, prepared.blocks, clock() - begin, last.retransmitted, last.loss, tuple(slowed))
+        yield from identify_open(store, prepared, run, crowds, clock, stop)
+    doubts = weigh(store, run, crowds)
+    summary = summarise(store, run, prepared.blocks, clock() - begin, last.retransmitted, last.loss, tuple(slowed), doubts)
     finish_run(store, run.id, summary.state, asdict(summary), clock())
     yield Finished(summary)
 
@@ -262,11 +265,12 @@ def measure_blocks(
 
 
 def identify_open(
-    store: Store, prepared: Prepared, run: Run, clock: Callable[[], float], stop: threading.Event
+    store: Store, prepared: Prepared, run: Run, crowds: list[Crowd], clock: Callable[[], float], stop: threading.Event
 ) -> Iterator[Identifying | Identified]:
     """Find out what answers on each open endpoint that has no service yet; below level 3 the port alone gives a guess.
 
-    What it takes to identify and to judge is loaded here, because a scan that finds nothing open is over by then.
+    Endpoints of doubtful hosts are connected to once more first, and what is not believed is kept as such. What it takes to
+    identify and to judge is loaded here, because a scan that finds nothing open is over by then.
     """
     waiting = endpoints_without_service(store, run.id)
     if not waiting:
@@ -274,8 +278,13 @@ def identify_open(
     from reconshield.jobs.judge import Judge
 
     judge = Judge(run.vantage, run.started)
+    aside = set_aside(store, run, crowds, waiting, look_again(prepared.targets, prepared.options, stop), clock())
+    waiting = aside.waiting
     yield Identifying(0, len(waiting))
     for done, service in enumerate(services_of(prepared, waiting, judge, clock, stop), 1):
+        if service.endpoint in aside.must_prove and service.confidence is Confidence.GUESS:
+            save_service(store, run.id, replace(service, note=UNPROVEN), ())
+            continue
         rated, findings = judge.find(service)
         save_service(store, run.id, service, findings)
         yield Identified(rated, findings, held_of(service.endpoint))

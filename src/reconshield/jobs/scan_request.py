@@ -22,6 +22,8 @@ CEILINGS = {"polite": 500.0, "normal": 25_000.0, "fast": None}
 """Attempts a second, by manner; `--rate` comes before them."""
 PER_HOST = 1000.0
 LEVELS = (2, 3, 4)
+IDENTIFY_LEVEL = 3
+"""From here on open endpoints are asked in their protocols."""
 
 
 @dataclass(frozen=True, slots=True)

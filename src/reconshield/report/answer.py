@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 from reconshield.knowledge.risk import MAXIMA
 from reconshield.model import Confidence, Endpoint, Finding, Risk, Service, Severity
-from reconshield.report.result import RatedService, RunHead, RunResult, port_words
+from reconshield.report.result import Doubt, RatedService, RunHead, RunResult, port_words
 from reconshield.scope import LEVELS
 from reconshield.text import count, duration, percent, plural
 
@@ -230,7 +230,17 @@ def coverage_notes(result: RunResult) -> tuple[str, ...]:
     if s.retransmitted:
         notes.append(f"{plural(s.retransmitted, 'probe was', 'probes were')} sent again.")
     notes += [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in s.slowed]
+    notes += [f"{doubt_text(doubt)}." for doubt in s.doubts]
     return tuple(notes)
+
+
+def doubt_text(doubt: Doubt) -> str:
+    """`10.77.0.5: 998 of 1,000 TCP ports look open, 3 confirmed, the others not believed: …`."""
+    of = f"{count(doubt.open)} of {count(doubt.measured)}"
+    proved = f"{count(doubt.confirmed)} confirmed"
+    if doubt.ip is not None:
+        return f"{doubt.ip}: {of} TCP ports look open, {proved}, the others not believed: {doubt.because}"
+    return f"{doubt.port}/tcp looks open on {of} addresses, {proved}: {doubt.because}"
 
 
 def held_back_groups(result: RunResult) -> tuple[tuple[str, str, str, str], ...]:

@@ -139,6 +139,23 @@ class HeldBackLine(PlacePart):
     source: str
 
 
+class DoubtLine(TypedDict):
+    """A host (`ip`) on which nearly every TCP port looks open, or a TCP port that looks open on nearly every host.
+
+    `confirmed` of the `open` ones proved it; endpoints of such a host that did not are left out of `service` lines.
+    """
+
+    v: Literal[1]
+    type: Literal["doubt"]
+    run: str
+    ip: str | None
+    port: int | None
+    measured: int
+    open: int
+    confirmed: int
+    because: str
+
+
 class SummaryLine(TypedDict):
     """The end of a run. `loss` and `recall_estimate` are null where they were not measured."""
 
@@ -313,6 +330,7 @@ Line = (
     | ServiceLine
     | FindingLine
     | HeldBackLine
+    | DoubtLine
     | SummaryLine
     | ChangeLine
     | RejudgedLine

@@ -10,6 +10,7 @@ from typing import Any
 
 from reconshield.model import Endpoint, Finding, Observation, Risk, Turn
 from reconshield.report.line_types import (
+    DoubtLine,
     FactorPart,
     FindingLine,
     HeldBackLine,
@@ -22,7 +23,7 @@ from reconshield.report.line_types import (
     SummaryLine,
     TurnPart,
 )
-from reconshield.report.result import HeldBack, RatedService, RunHead, RunResult, Summary
+from reconshield.report.result import Doubt, HeldBack, RatedService, RunHead, RunResult, Summary
 from reconshield.text import bytes_text, iso_time, json_text
 
 KEPT = 4096
@@ -124,6 +125,21 @@ def held_back_line(run: str, held: HeldBack) -> HeldBackLine:
     }
 
 
+def doubt_line(run: str, doubt: Doubt) -> DoubtLine:
+    """A host or port that is hard to believe."""
+    return {
+        "v": 1,
+        "type": "doubt",
+        "run": run,
+        "ip": doubt.ip,
+        "port": doubt.port,
+        "measured": doubt.measured,
+        "open": doubt.open,
+        "confirmed": doubt.confirmed,
+        "because": doubt.because,
+    }
+
+
 def summary_line(run: str, summary: Summary) -> SummaryLine:
     """The last line of a run."""
     return {
@@ -153,13 +169,20 @@ def result_lines(result: RunResult) -> Iterator[Line]:
     yield from (held_back_line(run, h) for h in result.held_back)
     yield from (service_line(run, s) for s in result.services)
     yield from (finding_line(run, f) for f in result.findings)
+    yield from (doubt_line(run, doubt) for doubt in result.summary.doubts)
     yield summary_line(run, result.summary)
 
 
 def result_document(result: RunResult) -> str:
     """The same objects as one JSON document, grouped by kind."""
-    groups: dict[str, Any] = {"v": 1, "observations": [], "held_back": [], "services": [], "findings": []}
-    place = {"observation": "observations", "held-back": "held_back", "service": "services", "finding": "findings"}
+    groups: dict[str, Any] = {"v": 1, "observations": [], "held_back": [], "services": [], "findings": [], "doubts": []}
+    place = {
+        "observation": "observations",
+        "held-back": "held_back",
+        "service": "services",
+        "finding": "findings",
+        "doubt": "doubts",
+    }
     for line in result_lines(result):
         if group := place.get(line["type"]):
             groups[group].append(line)

@@ -106,6 +106,25 @@ class Background:
     data: tuple[str, ...] = ()
 
 
+NOT_BELIEVED = "not believed"
+"""How the note of a service begins whose endpoint looks open and is not believed to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A host (`ip`) on which nearly every TCP port looks open, or a TCP port that looks open on nearly every host.
+
+    Of `measured` endpoints `open` answered, and `confirmed` proved it in a protocol (below level 3: held a connection).
+    """
+
+    ip: str | None
+    port: int | None
+    measured: int
+    open: int
+    confirmed: int
+    because: str
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """The end of a run. Counts are endpoints; `loss` and `recall_estimate` are None where they were not measured."""
@@ -123,6 +142,7 @@ class Summary:
     loss: float | None = None
     recall_estimate: tuple[float, float] | None = None
     slowed: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

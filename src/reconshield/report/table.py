@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from reconshield.knowledge.risk import MAXIMA
 from reconshield.model import Finding, Severity
-from reconshield.report.answer import product_text, tls_text, was_asked
+from reconshield.report.answer import doubt_text, product_text, tls_text, was_asked
 from reconshield.report.result import RatedService, RunResult, Summary, port_words
 from reconshield.report.rows import Row, Span, plain, wrap
 from reconshield.text import count, duration, percent, plural, printable, width_of
@@ -53,6 +53,10 @@ def run_table(result: RunResult, width: int, *, all_states: bool = False) -> Ite
         yield []
         listed = ", ".join(sorted({f"{h.endpoint.port}/{h.endpoint.transport} ({h.kind})" for h in result.held_back}))
         yield from wrap("held back  ", f"{listed}: the state was measured, no byte was sent", width, "dim")
+    if result.summary.doubts:
+        yield []
+        for doubt in result.summary.doubts:
+            yield from wrap("! doubtful   ", doubt_text(doubt), width, "medium")
     yield []
     yield from wrap("", summary_text(result), width)
 
