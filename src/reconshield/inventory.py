@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.addresses import text_of
+from reconshield.addresses.arrays import endpoint_keys, find_keys
 from reconshield.model import Confidence, Endpoint, Service, State, Transport
 
 Array = NDArray[Any]
@@ -97,10 +98,7 @@ class Side:
 
     def find(self, keys: Array) -> Array:
         """For each key its place in `keys`, -1 for none."""
-        if len(self.keys) == 0:
-            return np.full(len(keys), -1)
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[at] == keys, at, -1)
+        return find_keys(keys, self.keys)
 
     def look_up(self, rows: Array, found: Array) -> Iterator[tuple[str, float | None]]:
         """State label and time here of these endpoints; `found` is what `find` said of them."""
@@ -127,33 +125,6 @@ def side_of(measurement: Measurement, keys: Array) -> Side:
     if not once.all():  # rare, and three times as slow: open has the lowest code, so it stands first among equal keys
         order = np.lexsort([rows["state"], keys])[once]
     return Side(measurement, keys[order], order, rows["state"][order] == State.OPEN)
-
-
-def endpoint_keys(before: Array, after: Array) -> tuple[Array, Array]:
-    """One sortable 64-bit number an endpoint, equal in both arrays for equal endpoints.
-
-    40 bits stand for the address, 16 for the port, 8 for the transport. An IPv4 address is its own number; IPv6 addresses are
-    numbered above them, by rank among all that occur.
-    """
-    hi, lo = (np.concatenate([before[name], after[name]]) for name in ("hi", "lo"))
-    number = lo & np.uint64(0xFFFFFFFF)
-    wide = (hi != 0) | (lo >> np.uint64(32) != 0xFFFF)
-    if wide.any():
-        number[wide] = rank_pairs(hi[wide], lo[wide]) + np.uint64(1 << 32)
-    keys = number << np.uint64(24)
-    for name, shift in (("port", 8), ("transport", 0)):
-        keys |= np.concatenate([before[name], after[name]]).astype(np.uint64) << np.uint64(shift)
-    return keys[: len(before)], keys[len(before) :]
-
-
-def rank_pairs(hi: Array, lo: Array) -> Array:
-    """For each pair of halves the number of different smaller pairs."""
-    order = np.lexsort([lo, hi])
-    steps = np.zeros(len(order), np.uint64)
-    steps[1:] = (np.diff(hi[order]) != 0) | (np.diff(lo[order]) != 0)
-    ranks = np.empty_like(steps)
-    ranks[order] = np.cumsum(steps)
-    return ranks
 
 
 def arrivals(old: Side, new: Side) -> Iterator[Change]:

@@ -1,7 +1,7 @@
 """The policy file: which exposures are expected and which must be closed, and what a measurement is worth against it.
 
     text -> reading.read_policy -> Policy            errors with file and line; `problems` has what else a reader should look at
-    Policy x measurement -> verdicts.judge           expected, unexpected, forbidden, missing, expired, accepted, not-measured
+    Policy x measurement -> judgement.judge          expected, unexpected, forbidden, missing, expired, accepted, not-measured
 
 `records` is the one table of the format, `zones` places addresses, `cron` and `windows` read times, `formatting` and `proposal`
 write policy text. Pure: who reads files and databases passes in what they say, and `known.Known` says what names mean.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from reconshield.addresses import AddressSet, PortSet, parse_ports, parse_target
@@ -95,12 +96,24 @@ class Meaning:
             asked = parse_ports(text)
             found = asked.ports
             for transport, name in asked.names:
-                pairs = self.known.ports_of(name, transport)
-                found |= PortSet(*(tuple((port, port) for kind, port in pairs if kind == t) for t in ("tcp", "udp")))
+                found |= self.ports_named(name, transport)
         except UserError as error:
             hint = (error.hint or "").removeprefix("reconshield port ")
             self.fault(path, f"{error.message}: {text[:60]}", f'ports = "{hint[3:]}"' if hint.startswith("-p ") else hint)
             return PortSet()
+        return found
+
+    def ports_named(self, name: str, transport: str = "") -> PortSet:
+        """The ports of a service or cluster. Raises UserError for one that nobody knows."""
+        pairs = self.known.ports_of(name, transport)
+        return PortSet(*(tuple((port, port) for kind, port in pairs if kind == t) for t in ("tcp", "udp")))
+
+    def usual_ports(self, services: frozenset[str]) -> PortSet:
+        """Where services commonly are: there it is looked for them when no ports are named."""
+        found = PortSet()
+        for name in services:
+            with suppress(UserError):  # one without a port of its own, such as `unknown`, is looked for nowhere
+                found |= self.ports_named(name)
         return found
 
     def read_services(self, names: tuple[str, ...], path: Path) -> frozenset[str]:

@@ -141,10 +141,12 @@ class Reader(Meaning):
         path: Path = ("expect", number)
         if not entry.service and entry.ports is None:
             self.fault(path, "an expectation needs service or ports", 'ports = "443", or service = "http"')
+        services = self.read_services(entry.service, (*path, "service"))
         return replace(
             self.read_on(entry, (*path, "on"), entry.on),
             port_set=self.read_ports(entry.ports, (*path, "ports")),
-            services=self.read_services(entry.service, (*path, "service")),
+            services=services,
+            usual=self.usual_ports(services),
             ends=end_of(entry.expires),
             line=self.line(*path),
         )
@@ -153,10 +155,12 @@ class Reader(Meaning):
         path: Path = ("closed", number)
         if not (entry.on or entry.service or entry.ports):
             self.fault(path, "an assertion needs on, service or ports: this one would forbid everything", 'ports = "110"')
+        services = self.read_services(entry.service, (*path, "service"))
         return replace(
             self.read_on(entry, (*path, "on"), entry.on),
             port_set=self.read_ports(entry.ports, (*path, "ports")),
-            services=self.read_services(entry.service, (*path, "service")),
+            services=services,
+            usual=self.usual_ports(services),
             line=self.line(*path),
         )
 

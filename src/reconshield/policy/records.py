@@ -47,6 +47,7 @@ CHANGES = (
 
 EVERYWHERE = AddressSet(((0, ALL_LAST),))
 NOWHERE = AddressSet()
+NO_PORTS = PortSet()
 ALL_PORTS = PortSet(((0, 65535),), ((0, 65535),))
 
 
@@ -88,7 +89,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """An exposure that is wanted. All keys given must match."""
+    """An exposure that is wanted. All keys given must match. `usual` are the ports that its services commonly have."""
 
     on: tuple[str, ...] = takes.texts(single=True)
     service: tuple[str, ...] = takes.texts(single=True)
@@ -101,13 +102,14 @@ class Expectation:
     area: AddressSet = EVERYWHERE
     port_set: PortSet | None = None
     services: frozenset[str] = frozenset()
+    usual: PortSet = NO_PORTS
     ends: float = 0.0
     line: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """An assertion: from there, this must not answer."""
+    """An assertion: from there, this must not answer. `usual` are the ports that its services commonly have."""
 
     on: tuple[str, ...] = takes.texts(single=True)
     service: tuple[str, ...] = takes.texts(single=True)
@@ -120,6 +122,7 @@ class Closure:
     area: AddressSet = EVERYWHERE
     port_set: PortSet | None = None
     services: frozenset[str] = frozenset()
+    usual: PortSet = NO_PORTS
     line: int = 0
 
 
