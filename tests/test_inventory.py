@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconshield.inventory import Change, Measurement, compare_services, diff
+from reconshield.inventory import Change, Measurement, certificate_end, compare_services, diff, is_flapping, kind_of
 from reconshield.model import Confidence, Endpoint, Service, State, Tls, Transport
 from store.examples import answers
 
@@ -135,8 +136,57 @@ def test_a_changed_service_names_its_fields_and_both_sides() -> None:
     before = replace(measured(OPEN, BEFORE), services={POP3.endpoint: POP3})
     after = replace(measured(OPEN, AFTER), services={now.endpoint: now})
     assert diff(before, after) == [
-        Change("changed", POP3.endpoint, "open", "open", BEFORE, AFTER, POP3, now, ("version",)),
+        Change("version-changed", POP3.endpoint, "open", "open", BEFORE, AFTER, POP3, now, ("version",)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        (("service", "product", "version"), "service-changed"),
+        (("tls",), "service-changed"),
+        (("version", "certificate"), "version-changed"),
+        (("certificate",), "certificate-changed"),
+    ],
+)
+def test_a_change_has_the_name_of_the_weightiest_difference(fields: tuple[str, ...], kind: str) -> None:
+    assert kind_of(fields) == kind
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("2026-10-01", "2026-10-31", False),
+        ("2026-10-31", "2026-11-02", True),  # 30 days before the first of December
+        ("2026-11-02", "2026-11-03", False),
+        ("2026-11-03", "2026-11-18", True),
+        ("2026-11-25", "2026-11-29", False),
+        ("2026-11-29", "2026-11-30", True),
+        ("2026-11-30", "2026-12-02", True),  # it has ended
+        ("2026-12-02", "2026-12-03", False),
+        ("2026-06-01", "2026-12-03", True),
+    ],
+)
+def test_the_end_of_a_certificate_is_told_a_few_times(before: str, after: str, told: bool) -> None:
+    facts = certificate(sha256="aa", not_after="2026-12-01T00:00:00+00:00")
+    was, now = (
+        replace(POP3, at=datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp(), **facts) for day in (before, after)
+    )
+    runs = (replace(measured(OPEN, service.at), services={service.endpoint: service}) for service in (was, now))
+    assert [change.kind for change in diff(*runs)] == (["certificate-expiring"] if told else [])
+
+
+@pytest.mark.parametrize("end", ["soon", "", "9999-99-99"])
+def test_a_certificate_that_does_not_say_its_end_is_not_expiring(end: str) -> None:
+    assert certificate_end(replace(POP3, **certificate(sha256="aa", not_after=end))) is None
+
+
+@pytest.mark.parametrize(
+    ("states", "flapping"),
+    [("", False), ("1", False), ("111011", False), ("101010", True), ("1100110", False), ("010111", False), ("01011010", True)],
+)
+def test_flapping_is_more_than_three_turns(states: str, flapping: bool) -> None:
+    assert is_flapping([state == "1" for state in states]) is flapping
 
 
 def test_opened_and_closed_carry_the_service() -> None:

@@ -4,7 +4,8 @@ A change is claimed only where both sides were measured. `opened` needs an earli
 same vantage that was not open, else the endpoint is `newly-measured`; `closed` needs a measurement now, else its coverage is
 lost. An endpoint counts as measured when it answered or when the plan covers it; an answer always wins over silence, and an
 open answer over another one of the same endpoint. A change says when the old state was last seen and when the new one first
-was: it happened in between. Flapping and re-confirmation are judged elsewhere.
+was: it happened in between. A certificate is `expiring` when between the two measurements it came within one of `WARNINGS` days
+of its end, so it is told a few times and not at every scan. What opens and closes again and again `is_flapping`.
 
 For a million endpoints nothing runs per row: both sides get 64-bit keys, sorted once, and are looked up in each other; a
 record is made for each change only.
@@ -12,25 +13,28 @@ record is made for each change only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.addresses import text_of
 from reconshield.addresses.arrays import endpoint_keys, find_keys
-from reconshield.model import Confidence, Endpoint, Service, State, Transport
+from reconshield.model import ChangeKind, Confidence, Endpoint, Service, State, Transport
 
 Array = NDArray[Any]
-Kind = Literal["opened", "closed", "changed", "newly-measured", "coverage-lost"]
-
-ANSWER_AFTER_SILENCE: dict[int, State] = {Transport.TCP: State.FILTERED, Transport.UDP: State.OPEN_FILTERED}
-"""What silence means where the plan covers an endpoint."""
 
 NOT_MEASURED = "not measured"
+DAY = 86_400.0
+WARNINGS = (30, 14, 7, 1, 0)
+"""Days before the end of a certificate at which it is said that it ends."""
+STEADY = 3
+"""An endpoint that changed more often than this in the measurements that were looked at is flapping."""
 CERTIFICATE_FIELDS = ("sha256", "serial", "subject", "not_before", "not_after")
 
 
@@ -58,11 +62,11 @@ class Change:
     """One endpoint that is not as it was.
 
     `before` and `after` are state labels, or `not measured`. `last_seen` is when the old state was last measured, `first_seen`
-    when the new one first was (Unix seconds, None for no measurement): the change lies between. For `changed`, `fields` names
-    what differs: service, product, version, tls, certificate.
+    when the new one first was (Unix seconds, None for no measurement): the change lies between. Where the endpoint stayed open,
+    `fields` names what differs: service, product, version, tls, certificate. `flapping`: it does this all the time.
     """
 
-    kind: Kind
+    kind: ChangeKind
     endpoint: Endpoint
     before: str
     after: str
@@ -71,6 +75,7 @@ class Change:
     service_before: Service | None = None
     service_after: Service | None = None
     fields: tuple[str, ...] = ()
+    flapping: bool = False
 
 
 def diff(before: Measurement, after: Measurement) -> list[Change]:
@@ -100,21 +105,26 @@ class Side:
         """For each key its place in `keys`, -1 for none."""
         return find_keys(keys, self.keys)
 
-    def look_up(self, rows: Array, found: Array) -> Iterator[tuple[str, float | None]]:
-        """State label and time here of these endpoints; `found` is what `find` said of them."""
-        covered = np.zeros(len(rows), bool)
-        silent = found < 0
-        if silent.any():
-            covered[silent] = self.measurement.covers(rows[silent])
-        states, times = self.measurement.observations["state"], self.measurement.observations["at"]
-        for transport, at, here in zip(rows["transport"].tolist(), found.tolist(), covered.tolist(), strict=True):
-            if at >= 0:
-                row = self.order[at]
-                yield State(int(states[row])).label, float(times[row])
-            elif here:
-                yield ANSWER_AFTER_SILENCE[transport].label, self.measurement.at
-            else:
-                yield NOT_MEASURED, None
+    def look_up(self, rows: Array, found: Array) -> tuple[Array, Array]:
+        """State codes (0: not measured) and times here of these endpoints; `found` is what `find` said of them."""
+        states, times = np.zeros(len(rows), np.uint8), np.zeros(len(rows))
+        answered = found >= 0
+        at = self.order[found[answered]]
+        states[answered] = self.measurement.observations["state"][at]
+        times[answered] = self.measurement.observations["at"][at]
+        covered = ~answered
+        if covered.any():
+            covered[covered] = self.measurement.covers(rows[covered])
+            states[covered] = np.where(rows["transport"][covered] == Transport.UDP, State.OPEN_FILTERED, State.FILTERED)
+            times[covered] = self.measurement.at
+        return states, times
+
+
+def states_in(measurement: Measurement, rows: Array) -> tuple[Array, Array]:
+    """What a measurement says of endpoints: state codes (0: not measured) and times, in the order of `rows`."""
+    keys, theirs = endpoint_keys(rows, measurement.observations)
+    side = side_of(measurement, theirs)
+    return side.look_up(rows, side.find(keys))
 
 
 def side_of(measurement: Measurement, keys: Array) -> Side:
@@ -130,8 +140,10 @@ def side_of(measurement: Measurement, keys: Array) -> Side:
 def arrivals(old: Side, new: Side) -> Iterator[Change]:
     """Open now and not open before: opened, or newly measured when nobody looked before."""
     rows, found = select_only_open(new, old)
-    for endpoint, at, (label, seen) in zip(endpoints_of(rows), rows["at"].tolist(), old.look_up(rows, found), strict=True):
-        kind: Kind = "newly-measured" if seen is None else "opened"
+    for endpoint, at, (label, seen) in zip(
+        endpoints_of(rows), rows["at"].tolist(), spell(*old.look_up(rows, found)), strict=True
+    ):
+        kind: ChangeKind = "newly-measured" if seen is None else "opened"
         service = new.measurement.services.get(endpoint)
         yield Change(kind, endpoint, label, State.OPEN.label, seen, at, None, service)
 
@@ -139,10 +151,18 @@ def arrivals(old: Side, new: Side) -> Iterator[Change]:
 def departures(old: Side, new: Side) -> Iterator[Change]:
     """Open before and not open now: closed, or coverage lost when nobody looked now."""
     rows, found = select_only_open(old, new)
-    for endpoint, at, (label, seen) in zip(endpoints_of(rows), rows["at"].tolist(), new.look_up(rows, found), strict=True):
-        kind: Kind = "coverage-lost" if seen is None else "closed"
+    for endpoint, at, (label, seen) in zip(
+        endpoints_of(rows), rows["at"].tolist(), spell(*new.look_up(rows, found)), strict=True
+    ):
+        kind: ChangeKind = "coverage-lost" if seen is None else "closed"
         service = old.measurement.services.get(endpoint)
         yield Change(kind, endpoint, State.OPEN.label, label, at, seen, service, None)
+
+
+def spell(states: Array, times: Array) -> Iterator[tuple[str, float | None]]:
+    """State labels and times; `not measured` has no time."""
+    for state, at in zip(states.tolist(), times.tolist(), strict=True):
+        yield (State(state).label, at) if state else (NOT_MEASURED, None)
 
 
 def select_only_open(here: Side, there: Side) -> tuple[Array, Array]:
@@ -155,12 +175,42 @@ def select_only_open(here: Side, there: Side) -> tuple[Array, Array]:
 
 def transformations(before: Measurement, after: Measurement) -> Iterator[Change]:
     """The same endpoint, another service: only what was learned on both sides is compared."""
+    label = State.OPEN.label
     for endpoint in before.services.keys() & after.services.keys():
         was, now = before.services[endpoint], after.services[endpoint]
         fields = tuple(compare_services(was, now))
         if fields:
-            label = State.OPEN.label
-            yield Change("changed", endpoint, label, label, was.at, now.at, was, now, fields)
+            yield Change(kind_of(fields), endpoint, label, label, was.at, now.at, was, now, fields)
+        if comes_near_its_end(was, now):
+            yield Change("certificate-expiring", endpoint, label, label, was.at, now.at, was, now, ("certificate",))
+
+
+def kind_of(fields: tuple[str, ...]) -> ChangeKind:
+    """The weightiest of what differs: another service, another version of it, another certificate."""
+    if {"service", "product", "tls"} & set(fields):
+        return "service-changed"
+    return "version-changed" if "version" in fields else "certificate-changed"
+
+
+def comes_near_its_end(was: Service, now: Service) -> bool:
+    """Whether one of the days of `WARNINGS` before the end of the certificate lies between the two measurements."""
+    end = certificate_end(now)
+    return end is not None and any(was.at < end - days * DAY <= now.at for days in WARNINGS)
+
+
+def certificate_end(service: Service) -> float | None:
+    """When the certificate of a service ends (Unix seconds), None when none was seen or it does not say."""
+    certificate = read_certificate(service)
+    try:
+        end = datetime.fromisoformat(str(certificate.get("not_after"))) if certificate else None
+    except ValueError:
+        return None
+    return (end if end.tzinfo else end.replace(tzinfo=UTC)).timestamp() if end else None
+
+
+def is_flapping(states: Sequence[bool], most: int = STEADY) -> bool:
+    """Whether an endpoint was open and not open in turn more than `most` times; states in the order of time, either way."""
+    return sum(one != other for one, other in pairwise(states)) > most
 
 
 def compare_services(was: Service, now: Service) -> Iterable[str]:
@@ -179,13 +229,18 @@ def compare_services(was: Service, now: Service) -> Iterable[str]:
 
 def certificate_of(service: Service) -> tuple[Any, ...] | None:
     """What tells two certificates apart; None when none was seen."""
-    tls = service.facts.get("tls")
-    certificate = tls.get("certificate") if isinstance(tls, Mapping) else None
-    if not isinstance(certificate, Mapping):
+    certificate = read_certificate(service)
+    if certificate is None:
         return None
     if certificate.get("sha256"):
         return (certificate["sha256"],)
     return tuple(certificate.get(name) for name in CERTIFICATE_FIELDS)
+
+
+def read_certificate(service: Service) -> Mapping[str, Any] | None:
+    tls = service.facts.get("tls")
+    certificate = tls.get("certificate") if isinstance(tls, Mapping) else None
+    return certificate if isinstance(certificate, Mapping) else None
 
 
 def endpoints_of(rows: Array) -> Iterator[Endpoint]:

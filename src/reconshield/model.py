@@ -95,6 +95,19 @@ class Reason(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
+ChangeKind = Literal[
+    "opened",
+    "closed",
+    "service-changed",
+    "version-changed",
+    "certificate-changed",
+    "certificate-expiring",
+    "newly-measured",
+    "coverage-lost",
+]
+"""How an endpoint can differ between two measurements."""
+
+
 class Severity(StrEnum):
     """Harm if a finding is true; fixed by the check. Listed from least to worst."""
 

@@ -182,6 +182,17 @@ def test_endpoints_measured_one_by_one_count() -> None:
     assert sum(v.count for v in judge(policy, few, NOW).verdicts()) == 8
 
 
+def test_what_looks_open_and_is_not_believed_is_not_measured() -> None:
+    """A tarpit: nobody knows what stands behind it, so nothing is unexpected, and nothing that was asserted is shown."""
+    doubtful = rows_of([Endpoint("10.77.0.2", 25), Endpoint("10.77.0.3", 22)])
+    policy = read(entry("closed", on='"mx1"', ports='"25"'))
+    assert told(policy, measured(doubtful=doubtful)) == [
+        "unexpected 10.77.0.2:110/tcp line None",
+        "not-measured 10.77.0.2:25/tcp line 13",
+        "not-measured [2001:db8::2]:25/tcp line 13",
+    ]
+
+
 def finding(check: str, port: int = 25) -> Finding:
     return Finding(
         check, "9f2c41d07be3a155", Endpoint("10.77.0.2", port), Severity.HIGH, Confidence.CONFIRMED, "It is so", {}, "mend it"

@@ -267,7 +267,7 @@ def test_prune_deletes_old_runs_whole_and_nothing_else(store: Store, url: str) -
     with open_store(url, workspace="other") as other:
         begin_run(other, NOW - 86400)
     gone = prune_runs(store, NOW + 1)
-    assert gone == {"findings": 1, "services": 1, "observations": 2, "blocks": 1, "runs": 1}
+    assert gone == {"changes": 0, "findings": 1, "services": 1, "observations": 2, "blocks": 1, "runs": 1}
     assert count(store) == {"runs": 2, "blocks": 1, "observations": 1, "services": 0, "findings": 0}
     assert [run.id for run in list_runs(store)] == [after]
     compact(store)

@@ -51,7 +51,7 @@ def show(ctx: typer.Context, policy: PolicyOption = None, as_json: AsJson = Fals
     from reconshield.policy.writing import policy_tables, policy_text
 
     call: Invocation = ctx.obj
-    found = load_policy(call.settings, policy)
+    found = load_policy(call.settings.home, policy)
     if as_json:
         call.print(json.dumps(policy_tables(found), default=str, ensure_ascii=False))
     else:
@@ -91,7 +91,7 @@ def locate(call: Invocation, given: Path | None) -> Path:
     """The policy file that is meant; it must be there."""
     from reconshield.jobs.policy import NAME, locate_policy
 
-    path = locate_policy(call.settings, given)
+    path = locate_policy(call.settings.home, given)
     if path is None:
         hint = f"reconshield policy propose > {NAME}   from what was measured"
         raise UserError("there is no policy file", where=f"{NAME} here or in {call.settings.home}", hint=hint)

@@ -112,12 +112,16 @@ def report(
     """Print a stored run in any format."""
     from reconshield.cli.output import check_format, open_output, write_result
     from reconshield.cli.scan import exit_code, parse_severity
+    from reconshield.jobs.policy import try_policy
     from reconshield.jobs.results import load_result
 
     call: Invocation = ctx.obj
     chosen, threshold = check_format("jsonl" if as_json else format_), parse_severity(fail_on)
     with open_database(call) as store:
-        result = load_result(store, run, all_states=all_states)
+        policy, warning = try_policy(call.settings.home)
+        result = load_result(store, run, all_states=all_states, policy=policy)
+    if warning:
+        call.tell(f"warning: {warning}")
     with open_output(call, output, chosen, all_states=all_states) as sink:
         write_result(
             call,

@@ -90,6 +90,8 @@ def scan(
             if resume
             else job.prepare_scan(store, call.settings, request, now)
         )
+        if prepared.warning:
+            call.tell(f"warning: {prepared.warning}")
         if dry_run:
             show_plan(call, prepared, as_json=json_ or chosen in {"json", "jsonl"})
             return
@@ -141,7 +143,7 @@ def follow(call: Invocation, store: Store, prepared: Prepared, sink: Output) -> 
             show_progress(line, event)
             sink.take(event, prepared.targets.names)
     line.clear()
-    result = results.load_result(store, sink.run, all_states=sink.all_states)
+    result = results.load_result(store, sink.run, all_states=sink.all_states, policy=prepared.policy)
     sink.finish(store, result)
     if stop.is_set():
         measured, probes = count(result.summary.measured), count(result.summary.probes)

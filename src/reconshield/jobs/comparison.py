@@ -34,4 +34,5 @@ def rate_change(judge: Judge, change: inventory.Change) -> RatedChange:
         service_after=change.service_after,
         fields=change.fields,
         risk=risk,
+        flapping=change.flapping,
     )

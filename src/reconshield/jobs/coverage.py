@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reconshield.addresses.arrays import endpoint_keys, find_keys
 from reconshield.errors import UserError
 from reconshield.inventory import Measurement
 from reconshield.model import Endpoint, Json, Observation, Reason, State, Transport
+from reconshield.report.result import NOT_BELIEVED
 from reconshield.scan.batch import Batch, empty, from_records, records
 from reconshield.scan.plan import Plan
 from reconshield.store import services as kept
@@ -79,11 +81,23 @@ def load_coverage(store: Store, run: Run) -> Coverage:
     return Coverage(plan, frozenset(range(plan.blocks if plan else 0)), run.started)
 
 
+def load_believed(store: Store, run: Run) -> Batch:
+    """The answers of a run without those that are not believed to come from their host (`doubt`)."""
+    answers = load_observations(store, run.id)
+    doubted = kept.endpoints_noted(store, run.id, NOT_BELIEVED)
+    if not doubted:
+        return answers
+    places = from_records(Observation(place, State.OPEN, Reason.SYN_ACK, 0.0) for place in doubted)
+    ours, theirs = endpoint_keys(answers, places)
+    believed: Batch = answers[find_keys(ours, np.sort(theirs)) < 0]
+    return believed
+
+
 def load_measurement(store: Store, run: Run) -> Measurement:
     """A stored run as `inventory.diff` needs it."""
     coverage = load_coverage(store, run)
     return Measurement(
-        observations=load_observations(store, run.id),
+        observations=load_believed(store, run),
         vantage=run.vantage,
         at=coverage.silent_at,
         covers=coverage.covers,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,6 +23,7 @@ from reconshield.addresses import AddressSet, PortSet, text_of
 from reconshield.errors import UserError
 from reconshield.intake.formats import INTAKES, recognise
 from reconshield.intake.reading import Intake, Origin
+from reconshield.jobs.changes import end_run
 from reconshield.jobs.coverage import COLUMNS, import_plan
 from reconshield.jobs.gathering import Gathered
 from reconshield.jobs.judge import Judge
@@ -195,8 +196,9 @@ def finish(store: Store, run: Run, gathered: Gathered, path: Path, intake: Intak
     """Write the coverage and the counts, and end the run."""
     whole = whole_plan(gathered)
     summary = summarise(store, run, gathered, whole)
-    change_run(store, run.id, {"plan": import_plan(whole), "options": describe(gathered, path, intake, summary.probes)})
-    finish_run(store, run.id, summary.state, asdict(summary), max(gathered.latest, run.started))
+    run = replace(run, plan=import_plan(whole), options=describe(gathered, path, intake, summary.probes), state=summary.state)
+    change_run(store, run.id, {"plan": run.plan, "options": run.options})
+    end_run(store, run, summary, max(gathered.latest, run.started))
 
 
 def whole_plan(gathered: Gathered) -> Plan | None:

@@ -51,11 +51,13 @@ class Judge:
             return service
         return replace(service, service=usual_service(place.port, place.transport) or "unknown")
 
-    def rate(self, service: Service) -> RatedService:
-        """The risk of an endpoint, with every addend, and the first thing to do about it."""
+    def rate(self, service: Service, context: Iterable[Factor] = ()) -> RatedService:
+        """The risk of an endpoint, with every addend, and the first thing to do about it. `context` is what only the inventory
+        and the policy know.
+        """
         entry = find_entry(service.service)
         place = best_endpoint(entry, service) if entry else None
-        risk = rate_endpoint(service, place, self.now)
+        risk = rate_endpoint(service, place, self.now, context)
         advice = steps_for(entry, place)[0].text if entry and place else None
         return RatedService(service, risk, advice)
 
@@ -82,9 +84,9 @@ def best_endpoint(entry: ServiceEntry, service: Service) -> EndpointEntry:
     return next((e for e in same_form if e.port == service.endpoint.port), (same_form or alike)[0])
 
 
-def rate_endpoint(service: Service, place: EndpointEntry | None, now: float) -> Risk:
+def rate_endpoint(service: Service, place: EndpointEntry | None, now: float, context: Iterable[Factor] = ()) -> Risk:
     """The base of the identified service, changed by its facts, by what was seen of TLS, and by the programs it shows."""
-    points = tuple(software_points(service, now))
+    points = (*software_points(service, now), *context)
     if place is None:
         return endpoint_risk(UNKNOWN, service.facts, points)
     base = base_risk(place)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from reconshield.errors import UserError
 from reconshield.policy import Known, Policy, Problem, read_policy, refuse_errors, review_policy
-from reconshield.settings import Settings
 
 NAME = "reconshield.toml"
 MOST_BYTES = 8 * 1024 * 1024
@@ -29,30 +28,38 @@ class PolicyFile:
     problems: tuple[Problem, ...]
 
 
-def locate_policy(settings: Settings, given: Path | None = None) -> Path | None:
+def locate_policy(home: Path, given: Path | None = None) -> Path | None:
     """The policy file that is meant; None when none was given and there is none. A given one must exist."""
     if given is not None:
         return given.expanduser()
-    return next((path for path in (Path(NAME), settings.home / NAME) if path.is_file()), None)
+    return next((path for path in (Path(NAME), home / NAME) if path.is_file()), None)
 
 
-def load_policy(settings: Settings, given: Path | None = None, vantages: Collection[str] = ()) -> Policy:
+def load_policy(home: Path, given: Path | None = None, vantages: Collection[str] = ()) -> Policy:
     """The policy that is meant. No file, and a file with an error, are a `UserError`."""
-    found = find_policy(settings, given, vantages)
+    found = find_policy(home, given, vantages)
     if found is None:
         hint = f"write one with: reconshield policy propose > {NAME}"
-        raise UserError("there is no policy file", where=f"{NAME} here or in {settings.home}", hint=hint)
+        raise UserError("there is no policy file", where=f"{NAME} here or in {home}", hint=hint)
     return found
 
 
-def find_policy(settings: Settings, given: Path | None = None, vantages: Collection[str] = ()) -> Policy | None:
+def find_policy(home: Path, given: Path | None = None, vantages: Collection[str] = ()) -> Policy | None:
     """The policy that is meant, None where there is no file. A file with an error is a `UserError`."""
-    path = locate_policy(settings, given)
+    path = locate_policy(home, given)
     if path is None:
         return None
     policy, problems = read_policy(read_text(path), str(path), known_names(vantages))
     refuse_errors(problems)
     return policy
+
+
+def try_policy(home: Path) -> tuple[Policy | None, str | None]:
+    """The policy of this place for verbs that can do without it: with an error in it they go on, and say so."""
+    try:
+        return find_policy(home), None
+    except UserError as error:
+        return None, f"the policy is not used: {error.message} ({error.where})"
 
 
 def examine_policy(path: Path, now: float, vantages: Collection[str] = ()) -> PolicyFile:

@@ -11,9 +11,11 @@ from dataclasses import replace
 import numpy as np
 
 from reconshield.addresses import LOOPBACK
+from reconshield.jobs.context import load_context
 from reconshield.jobs.coverage import is_import, load_coverage
 from reconshield.knowledge.ports import held_back
-from reconshield.model import Endpoint, Observation, Service, State, Transport
+from reconshield.model import Endpoint, Observation, State, Transport
+from reconshield.policy import Policy
 from reconshield.report.result import NOT_BELIEVED, Doubt, HeldBack, RatedService, RunHead, RunResult, RunState, Summary
 from reconshield.scan.plan import Plan
 from reconshield.store import services as kept
@@ -25,33 +27,29 @@ OWN = "localhost"
 """The target that means this machine; of its endpoints those on loopback alone are shown apart."""
 
 
-def load_result(store: Store, run_text: str, *, all_states: bool = False) -> RunResult:
-    """The whole run that a text (`latest`, an id, a unique prefix) names. Raises UserError when there is none."""
+def load_result(store: Store, run_text: str, *, all_states: bool = False, policy: Policy | None = None) -> RunResult:
+    """The whole run that a text (`latest`, an id, a unique prefix) names. Raises UserError when there is none.
+
+    The risks are those of the endpoints where they are: a policy, and when they opened, count.
+    """
     run = find_run(store, run_text)
     coverage = load_coverage(store, run)
     believed = [service for service in kept.services(store, run.id) if not (service.note or "").startswith(NOT_BELIEVED)]
-    services = rate_all(believed, run)
+    context = load_context(store, run, policy) if believed else None
+    services = tuple(context.rate(service) for service in believed) if context else ()
+    risks = {rated.endpoint: rated.risk for rated in services}
     names = {s.endpoint.ip: s.service.name for s in services if s.service.name}
     seen = coverage.every(load_observations(store, run.id)) if all_states else open_endpoints(store, run.id)
     return RunResult(
         head=load_head(run),
         services=services,
-        findings=tuple(kept.findings(store, run.id)),
+        findings=tuple(replace(f, risk=risks.get(f.endpoint, f.risk)) for f in kept.findings(store, run.id)),
         summary=load_summary(store, run),
         observations=tuple(named(o, names.get(o.endpoint.ip)) for o in seen),
         held_back=tuple(held for s in services if (held := held_of(s.endpoint))),
         own_loopback=frozenset() if is_import(run) else only_on_loopback(services),
+        standing={endpoint: context.standing(endpoint) for endpoint in risks} if context else {},
     )
-
-
-def rate_all(services: list[Service], run: Run) -> tuple[RatedService, ...]:
-    """The services of a run with their risk; the judge and its catalogue are loaded only if there is something to rate."""
-    if not services:
-        return ()
-    from reconshield.jobs.judge import Judge
-
-    judge = Judge(run.vantage, run.finished or run.started)
-    return tuple(judge.rate(service) for service in services)
 
 
 def load_head(run: Run) -> RunHead:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from reconshield.errors import Refused, UserError
 from reconshield.jobs.coverage import is_import
 from reconshield.jobs.doubt import UNPROVEN, find_crowds, look_again, set_aside, weigh
 from reconshield.jobs.grants import authorise_scan
+from reconshield.jobs.policy import try_policy
 from reconshield.jobs.requests import list_targets
 from reconshield.jobs.results import head_of, held_of, summarise
 from reconshield.jobs.scan_request import (
@@ -44,13 +45,14 @@ from reconshield.scope import Targets
 from reconshield.settings import Settings
 from reconshield.store.db import Store
 from reconshield.store.observations import blocks_done, save_block
-from reconshield.store.runs import Run, create_run, find_run, finish_run, reopen_run
+from reconshield.store.runs import Run, create_run, find_run, reopen_run
 from reconshield.store.services import endpoints_without_service, save_service
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from reconshield.jobs.judge import Judge
+    from reconshield.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,10 @@ class Prepared:
     """Ports that were asked for and cannot be measured, one sentence each."""
     home: Path | None = None
     """Where the user's own fingerprints lie."""
+    policy: Policy | None = None
+    """What is expected here, where there is a policy that can be read."""
+    warning: str | None = None
+    """Why a policy that is there is not used."""
 
     @property
     def blocks(self) -> range:
@@ -137,7 +143,10 @@ def prepare_scan(store: Store, settings: Settings, request: ScanRequest, now: fl
     options = choose_options(request, allowed)
     plan = make_plan(allowed.addresses, ports, rate=sending_rate(allowed, options, ports), seed=request.seed)
     plan.shard(*request.shard)
-    return Prepared(request, allowed, plan, options, settings.vantage, left_out=left_out, home=settings.home)
+    policy, warning = try_policy(settings.home)
+    return Prepared(
+        request, allowed, plan, options, settings.vantage, None, left_out, settings.home, policy=policy, warning=warning
+    )
 
 
 def prepare_resume(store: Store, run_text: str, request: ScanRequest, now: float, home: Path | None = None) -> Prepared:
@@ -164,7 +173,9 @@ def prepare_resume(store: Store, run_text: str, request: ScanRequest, now: float
         raise Refused(
             f"the grants no longer cover {beyond.text(3)}. Nothing was sent.", hint="reconshield grant list, or scan anew"
         )
-    return Prepared(request, targets, plan, choose_options(request, targets), run.vantage, run, home=home)
+    policy, warning = try_policy(home) if home else (None, None)
+    options = choose_options(request, targets)
+    return Prepared(request, targets, plan, options, run.vantage, run, home=home, policy=policy, warning=warning)
 
 
 def authorise(store: Store, request: ScanRequest, now: float) -> Targets:
@@ -215,7 +226,11 @@ def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop:
         yield from identify_open(store, prepared, run, crowds, clock, stop)
     doubts = weigh(store, run, crowds)
     summary = summarise(store, run, prepared.blocks, clock() - begin, last.retransmitted, last.loss, tuple(slowed), doubts)
-    finish_run(store, run.id, summary.state, asdict(summary), clock())
+    from reconshield.jobs.changes import end_run
+    from reconshield.jobs.confirm import ask_again
+
+    heard = ask_again(store, run, prepared.plan, prepared.targets, prepared.options, stop)
+    end_run(store, run, summary, clock(), policy=prepared.policy, unconfirmed=heard)
     yield Finished(summary)
 
 

@@ -83,9 +83,22 @@ def judge(policy: Policy, measured: Measured, now: float) -> Judgement:
     areas = [entry.area for entry in named] + [place.area for entry in expects for place in entry.places]
     matcher = Matcher(rows, areas, measured.services)
     kinds, entries, met = rate_rows(matcher, closed, expects, now)
+    doubtful = is_doubtful(rows, measured)
+    kinds[doubtful] = NOT_MEASURED
+    met = [(entry, hits & ~doubtful) for entry, hits in met]
     unmet = [verdict for entry, hits in met if entry.ends > now for verdict in look_for(policy, measured, matcher, entry, hits)]
     others = [*check_assertions(policy, measured, closed), *unmet, *accept_findings(policy, measured.findings, now)]
-    return Judgement(policy, measured, rows, kinds, entries, named, add_observations(measured, others))
+    told = ~doubtful | (entries >= 0)  # what nobody believes and nobody named needs no verdict
+    return Judgement(policy, measured, rows[told], kinds[told], entries[told], named, add_observations(measured, others))
+
+
+def is_doubtful(rows: Array, measured: Measured) -> Mask:
+    """Endpoints that look open, but for which something else may answer."""
+    if len(measured.doubtful) == 0:
+        return np.zeros(len(rows), bool)
+    ours, theirs = endpoint_keys(rows, measured.doubtful)
+    found: Mask = find_keys(ours, np.sort(theirs)) >= 0
+    return found
 
 
 def open_rows(rows: Array) -> Array:

@@ -27,7 +27,8 @@ class Measured:
     """One run as a policy sees it.
 
     `rows` are its answers (observation dtype); `whole` is everything measured in bulk, silence included; `single` are places
-    that were measured besides. `at` dates silence. `left_out` says of addresses why they were not measured.
+    that were measured besides. `at` dates silence. `doubtful` look open, but something else may answer for them. `left_out`
+    says of addresses why they were not measured.
     """
 
     rows: Array
@@ -35,6 +36,7 @@ class Measured:
     at: float
     whole: tuple[Box, ...] = ()
     single: Array = field(default_factory=lambda: np.zeros(0, PLACE))
+    doubtful: Array = field(default_factory=lambda: np.zeros(0, PLACE))
     services: Mapping[Endpoint, Service] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     left_out: tuple[tuple[AddressSet, str], ...] = ()

@@ -5,22 +5,28 @@ The records are filled by the job that compares; here they only become rows for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from reconshield.model import Endpoint, Risk, Service
+from reconshield.model import ChangeKind, Endpoint, Risk, Service
 from reconshield.report.line_types import ChangeLine, SpokenPart
 from reconshield.report.lines import place_part, risk_part
 from reconshield.report.result import RunHead
 from reconshield.report.rows import Row, Span, wrap
 from reconshield.text import count, iso_time, local_time, printable, width_of
 
-Kind = Literal["opened", "closed", "changed", "newly-measured", "coverage-lost"]
-ORDER: tuple[Kind, ...] = ("opened", "changed", "newly-measured", "coverage-lost", "closed")
+SYMBOLS: dict[ChangeKind, tuple[str, str]] = {
+    "opened": ("✗", "high"),
+    "service-changed": ("!", "medium"),
+    "certificate-expiring": ("!", "medium"),
+    "version-changed": ("-", "low"),
+    "certificate-changed": ("-", "low"),
+    "newly-measured": ("?", "dim"),
+    "coverage-lost": ("?", "dim"),
+    "closed": ("✓", ""),
+}
+ORDER = tuple(SYMBOLS)
 """Worst kinds first; within a kind the highest risk first."""
-SYMBOLS = {"opened": "✗", "changed": "!", "newly-measured": "?", "coverage-lost": "?", "closed": "✓"}
-COLOURS = {"opened": "high", "changed": "medium", "newly-measured": "dim", "coverage-lost": "dim", "closed": ""}
 SHOWN = 200
 """So many changes are listed; the rest is counted. JSON Lines have all."""
 
@@ -29,7 +35,7 @@ SHOWN = 200
 class RatedChange:
     """One endpoint that is not as it was; `risk` is that of the endpoint now, or of what is gone. Times are Unix seconds."""
 
-    kind: Kind
+    kind: ChangeKind
     endpoint: Endpoint
     before: str
     after: str
@@ -39,6 +45,7 @@ class RatedChange:
     service_after: Service | None = None
     fields: tuple[str, ...] = ()
     risk: Risk | None = None
+    flapping: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,8 @@ class Comparison:
 def comparison_rows(comparison: Comparison, width: int) -> Iterator[Row]:
     """The comparison for the terminal."""
     counts = {kind: sum(change.kind == kind for change in comparison.changes) for kind in ORDER}
-    words = [f"{count(number)} {kind.replace('-', ' ')}" for kind, number in counts.items()]
+    shown = {kind: number for kind, number in counts.items() if number or kind in {"opened", "closed"}}
+    words = [f"{count(number)} {kind.replace('-', ' ')}" for kind, number in shown.items()]
     yield from wrap("", " · ".join(words) if comparison.changes else "Nothing changed where both runs measured.", width, "bold")
     for label, head in (("before", comparison.before), ("after ", comparison.after)):
         text = f"{head.id} · {local_time(head.started)} · from {printable(head.vantage, 40)} · {head.engine}"
@@ -87,9 +95,9 @@ def change_rows(change: RatedChange, place: int, width: int) -> Iterator[Row]:
     """One line for what happened where, and what it means; a second one for what was before."""
     service = change.service_after or change.service_before
     risk = f"{change.risk.score} {change.risk.rating}" if change.risk else ""
-    lead = f"{SYMBOLS[change.kind]} {change.kind:<14} {change.endpoint!s:<{place}}  "
+    symbol, colour = SYMBOLS[change.kind]
+    lead = f"{symbol} {change.kind:<20} {change.endpoint!s:<{place}}  "
     text = "  ".join(part for part in (spoken(service), risk) if part)
-    colour = COLOURS[change.kind]
     if width_of(lead) + width_of(text) <= width:
         yield [Span(lead[:2], colour), Span(lead[2:]), Span(text)]
     else:
@@ -107,11 +115,20 @@ def spoken(service: Service | None) -> str:
 
 def sentence(change: RatedChange) -> str:
     """What was before and when, what is now and since when at the latest."""
-    if change.kind == "changed":
+    if change.kind == "certificate-expiring":
+        return f"the certificate ends on {certificate_day(change.service_after)}"
+    if change.fields:
         return "; ".join(field_sentence(change, name) for name in change.fields)
     before = f"{change.before} at {local_time(change.last_seen)}" if change.last_seen else "not measured before"
     after = f"{change.after} at {local_time(change.first_seen)}" if change.first_seen else "not measured now"
     return f"{before}, {after}"
+
+
+def certificate_day(service: Service | None) -> str:
+    """The day on which a certificate ends, as it says itself."""
+    tls = service.facts.get("tls") if service else None
+    certificate = tls.get("certificate") if isinstance(tls, Mapping) else None
+    return printable(str(certificate.get("not_after")), 40)[:10] if isinstance(certificate, Mapping) else "an unknown day"
 
 
 def field_sentence(change: RatedChange, name: str) -> str:
@@ -140,6 +157,7 @@ def change_lines(comparison: Comparison) -> Iterator[ChangeLine]:
             "service_before": spoken_part(change.service_before),
             "service_after": spoken_part(change.service_after),
             "risk": risk_part(change.risk) if change.risk else None,
+            "flapping": change.flapping,
         }
 
 

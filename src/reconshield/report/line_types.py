@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict, get_args
 
-from reconshield.model import StateName
+from reconshield.model import ChangeKind, StateName
 from reconshield.report.result import RunState
 
 
@@ -200,7 +200,7 @@ class ChangeLine(PlacePart):
     type: Literal["change"]
     runs: RunsPart
     vantage: str
-    change: Literal["opened", "closed", "changed", "newly-measured", "coverage-lost"]
+    change: ChangeKind
     before: str
     after: str
     last_seen: str | None
@@ -209,6 +209,7 @@ class ChangeLine(PlacePart):
     service_before: SpokenPart | None
     service_after: SpokenPart | None
     risk: RiskPart | None
+    flapping: bool
 
 
 class RejudgedLine(PlacePart):

@@ -146,6 +146,14 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What the policy says of an open endpoint (a verdict, None without a policy), and when it was first seen open."""
+
+    verdict: str | None = None
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """A whole run in memory. `observations` are the open ones, or all when the caller asked for all states."""
 
@@ -158,3 +166,5 @@ class RunResult:
     own_loopback: frozenset[Endpoint] = field(default_factory=frozenset)
     """Endpoints that only this machine itself can reach: shown in one line, not rated."""
     background: Background = field(default_factory=Background)
+    standing: Mapping[Endpoint, Standing] = field(default_factory=dict)
+    """Of open endpoints; empty where neither policy nor history says anything."""

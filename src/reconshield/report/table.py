@@ -7,21 +7,24 @@ yields lines of `Span`s (text and the name of a colour), so that a test can read
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from reconshield.knowledge.risk import MAXIMA
 from reconshield.model import Finding, Severity
 from reconshield.report.answer import doubt_text, product_text, tls_text, was_asked
-from reconshield.report.result import RatedService, RunResult, Summary, port_words
+from reconshield.report.result import RatedService, RunResult, Standing, Summary, port_words
 from reconshield.report.rows import Row, Span, plain, wrap
-from reconshield.text import count, duration, percent, plural, printable, width_of
+from reconshield.text import count, duration, local_time, percent, plural, printable, width_of
 
 SHOWN_ROWS = 20
 """So many of the worst endpoints are listed when there are more than `ALL_ROWS`."""
 ALL_ROWS = 30
 WIDE = 100
-"""From so many columns on a row has the whole endpoint and its evidence."""
+"""From so many columns on a row has the whole endpoint and more columns."""
+EXTRA = {"EXPECTED": 12, "SINCE": 10, "EVIDENCE": 12}
+"""What a wide row has besides, and how wide it is, in the order in which room is given."""
+LEAST_PRODUCT = 7
 SYMBOLS = {"critical": "✗", "high": "✗", "medium": "!", "low": "-", "info": "-"}
 
 __all__ = ["counts_text", "next_steps", "plain", "risk_sum", "run_table", "summary_text"]
@@ -143,7 +146,7 @@ class _Cells:
     product: str
     tls: str
     findings: str
-    evidence: str
+    extra: Mapping[str, str]
 
 
 def _endpoints(result: RunResult, rated: list[RatedService], width: int) -> Iterator[Row]:
@@ -152,7 +155,10 @@ def _endpoints(result: RunResult, rated: list[RatedService], width: int) -> Iter
     assets = list(dict.fromkeys(_asset(s) for s in shown))
     several = len(assets) > 1
     findings = Counter(f.endpoint for f in result.findings if f.severity is not Severity.INFO)
-    cells = [(_asset(s), _cells(s, findings[s.endpoint], with_host=several and width >= WIDE)) for s in shown]
+    standing = {s.endpoint: result.standing.get(s.endpoint, Standing()) for s in shown}
+    cells = [
+        (_asset(s), _cells(s, findings[s.endpoint], standing[s.endpoint], with_host=several and width >= WIDE)) for s in shown
+    ]
     layout = _Layout.of([c for _, c in cells], width, with_host=several and width >= WIDE)
     if several and width < WIDE:
         yield from layout.head()
@@ -173,7 +179,7 @@ def _asset(rated: RatedService) -> str:
     return f"{printable(service.name)} ({service.endpoint.ip})" if service.name else service.endpoint.ip
 
 
-def _cells(rated: RatedService, findings: int, *, with_host: bool) -> _Cells:
+def _cells(rated: RatedService, findings: int, standing: Standing, *, with_host: bool) -> _Cells:
     service = rated.service
     asked = was_asked(service)
     product = " ".join(printable(t, 40) for t in (service.product, service.version) if t and asked)
@@ -186,13 +192,18 @@ def _cells(rated: RatedService, findings: int, *, with_host: bool) -> _Cells:
         product=product or product_text(rated),
         tls=tls_text(rated) if asked else "",
         findings=str(findings),
-        evidence=service.rung.value,
+        extra={
+            "EXPECTED": standing.verdict or "",
+            "SINCE": local_time(standing.since)[:10] if standing.since else "",
+            "EVIDENCE": service.rung.value,
+        },
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """The widths of the columns. The product takes what is left; evidence is shown from 100 columns on.
+    """The widths of the columns. The product takes what is left; from 100 columns on there is more, as far as there is room
+    for it and something to say (`extra`).
 
     Where a line is too narrow for all of them (`product` 0), an endpoint takes two lines.
     """
@@ -201,25 +212,31 @@ class _Layout:
     place: int
     service: int
     product: int
-    evidence: int
+    extra: tuple[str, ...]
     with_host: bool
 
     @classmethod
     def of(cls, cells: list[_Cells], width: int, *, with_host: bool) -> _Layout:
         place = max(9, *(width_of(c.place) for c in cells))
         service = max(7, *(len(c.service) for c in cells))
-        evidence = 14 if width >= WIDE else 0
-        fixed = 2 + 3 + 1 + 8 + 2 + place + 2 + service + 2 + 2 + 8 + 2 + 8 + (2 + evidence if evidence else 0)
-        room = width - fixed
-        wanted = max(7, *(width_of(c.product) for c in cells))
-        return cls(width, place, service, min(wanted, room) if room >= 7 else 0, evidence, with_host)
+        room = width - (2 + 3 + 1 + 8 + 2 + place + 2 + service + 2 + 2 + 8 + 2 + 8)
+        extra: list[str] = []
+        for name, size in EXTRA.items() if width >= WIDE else ():
+            if any(c.extra[name] for c in cells) and room - 2 - size >= LEAST_PRODUCT:
+                extra.append(name)
+                room -= 2 + size
+        wanted = max(LEAST_PRODUCT, *(width_of(c.product) for c in cells))
+        return cls(width, place, service, min(wanted, room) if room >= LEAST_PRODUCT else 0, tuple(extra), with_host)
 
     def head(self) -> Iterator[Row]:
         if not self.product:
             return
         text = f"  {'RISK':<12}  {'ENDPOINT' if self.with_host else 'PORT':<{self.place}}  {'SERVICE':<{self.service}}  "
-        text += f"{'PRODUCT':<{self.product}}  {'TLS':<8}  {'FINDINGS':>8}" + ("  EVIDENCE" if self.evidence else "")
-        yield [Span(text, "dim")]
+        text += f"{'PRODUCT':<{self.product}}  {'TLS':<8}  {'FINDINGS':>8}" + self.extra_text({name: name for name in EXTRA})
+        yield [Span(text.rstrip(), "dim")]
+
+    def extra_text(self, texts: Mapping[str, str]) -> str:
+        return "".join(f"  {texts[name]:<{EXTRA[name]}}" for name in self.extra)
 
     def rows(self, cells: Iterable[_Cells]) -> Iterator[Row]:
         for c in cells:
@@ -228,7 +245,7 @@ class _Layout:
                 yield [Span(_fit(f"    {c.service} · {c.product} · findings {c.findings}", self.width).rstrip())]
                 continue
             text = f"  {_fit(c.place, self.place)}  {_fit(c.service, self.service)}  {_fit(c.product, self.product)}"
-            text += f"  {c.tls:<8}  {c.findings:>8}" + (f"  {c.evidence}" if self.evidence else "")
+            text += f"  {c.tls:<8}  {c.findings:>8}" + self.extra_text(c.extra)
             yield [Span(f"  {c.risk:>3} "), Span(f"{c.rating:<8}", c.rating), Span(text.rstrip())]
 
 

@@ -75,6 +75,14 @@ def findings(store: Store, run_id: str, endpoint: Endpoint | None = None) -> lis
     return [finding_of(row) for row in rows_of(store, FINDINGS, run_id, endpoint)]
 
 
+def endpoints_noted(store: Store, run_id: str, beginning: str) -> list[Endpoint]:
+    """The endpoints of a run whose note begins like this."""
+    place = [SERVICES.c[name] for name in ("ip", "port", "transport")]
+    mine = (SERVICES.c.workspace == store.workspace, SERVICES.c.run == run_id, SERVICES.c.note.startswith(beginning))
+    with store.read() as connection:
+        return [endpoint_of(row) for row in connection.execute(select(*place).where(*mine)).mappings()]
+
+
 def endpoints_without_service(store: Store, run_id: str) -> list[Endpoint]:
     """Open endpoints that nobody spoke to yet, by address, port and transport."""
     place = [OBSERVATIONS.c[name] for name in ("ip", "port", "transport")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Double,
@@ -264,6 +265,50 @@ EXECUTORS = Table(
     PrimaryKeyConstraint("workspace", "name"),
 )
 """Monitors and workers, and when each last said that it is there."""
+
+EXPOSURES = Table(
+    "exposures",
+    METADATA,
+    Column("workspace", Text, nullable=False),
+    Column("vantage", Text, nullable=False),
+    Column("ip", LargeBinary, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("transport", SmallInteger, nullable=False),
+    Column("opened", Double, nullable=False),
+    Column("opened_run", Text, nullable=False),
+    Column("shut_before", Double),
+    Column("open_until", Double),
+    Column("closed", Double),
+    Column("closed_run", Text),
+    PrimaryKeyConstraint("workspace", "vantage", "ip", "port", "transport", "opened"),
+)
+"""From when to when an endpoint was open, as seen from a vantage: last seen not open (`shut_before`, null for never measured),
+first seen open (`opened`), last seen open (`open_until`), first seen not open (`closed`, null while it is open). A run in which
+nothing opens and nothing closes writes nothing here. `opened_run` and `closed_run` may be pruned; the times stay."""
+
+CHANGES = Table(
+    "changes",
+    METADATA,
+    Column("workspace", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("number", Integer, nullable=False, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("ip", LargeBinary, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("transport", SmallInteger, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("last_seen", Double),
+    Column("first_seen", Double),
+    Column("fields", JsonText, nullable=False),
+    Column("service_before", JsonText),
+    Column("service_after", JsonText),
+    Column("risk", JsonText),
+    Column("flapping", Boolean, nullable=False),
+    PrimaryKeyConstraint("workspace", "run", "number"),
+    ForeignKeyConstraint(["workspace", "run"], ["runs.workspace", "runs.id"]),
+)
+"""What a run found to be other than it was known to be from its vantage; written in the transaction that ends the run."""
 
 AUDIT_GUARDS: dict[str, list[str]] = {
     "sqlite": [

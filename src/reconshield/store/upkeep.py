@@ -12,18 +12,18 @@ from reconshield.errors import UserError
 from reconshield.store.db import Store, explained_files
 from reconshield.store.failures import explained
 from reconshield.store.migrate import copy_database
-from reconshield.store.tables import BLOCKS, FINDINGS, OBSERVATIONS, RUNS, SERVICES
+from reconshield.store.tables import BLOCKS, CHANGES, FINDINGS, OBSERVATIONS, RUNS, SERVICES
 
 
 def prune_runs(store: Store, older_than: float) -> dict[str, int]:
     """Delete every run that started before `older_than` with all it measured, in one transaction; returns rows per table.
 
-    Grants and the audit log stay. The file keeps its size until `compact`.
+    Grants, the audit log, and from when to when endpoints were open stay. The file keeps its size until `compact`.
     """
     old = (RUNS.c.workspace == store.workspace, RUNS.c.started < older_than)
     keys = select(RUNS.c.key).where(*old)
     conditions: dict[Table, tuple[ColumnElement[bool], ...]] = {OBSERVATIONS: (OBSERVATIONS.c.run_key.in_(keys),)}
-    for table in (FINDINGS, SERVICES, BLOCKS):  # children first
+    for table in (CHANGES, FINDINGS, SERVICES, BLOCKS):  # children first
         conditions[table] = (table.c.workspace == store.workspace, table.c.run.in_(select(RUNS.c.id).where(*old)))
     conditions[RUNS] = old
     with store.begin() as connection:

@@ -1,0 +1,90 @@
+"""What the risk of an endpoint owes to where and when it is: expected by the policy, newly opened, inside an enclave.
+
+Computed after the inventory, from the policy (where there is one) and from when endpoints opened; each point is listed with its
+sentence, as all others are. Nothing here changes what was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from reconshield.jobs.measured import load_measured
+from reconshield.knowledge.risk import context_point
+from reconshield.model import Endpoint, Factor, Service
+from reconshield.policy import Policy
+from reconshield.policy.judgement import Judgement, judge
+from reconshield.policy.records import Expectation
+from reconshield.policy.verdict import Verdict
+from reconshield.report.result import RatedService, Standing
+from reconshield.store.db import Store
+from reconshield.store.exposures import Exposure, open_at
+from reconshield.store.runs import Run
+from reconshield.text import local_time
+
+if TYPE_CHECKING:
+    from reconshield.jobs.judge import Judge
+
+NEW_SECONDS = 7 * 86_400.0
+"""How long an endpoint counts as newly opened."""
+
+Opened = tuple[float | None, float | None]
+"""Last seen not open, first seen open."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known around the endpoints of one run, seen from its vantage as of `now`."""
+
+    vantage: str
+    now: float
+    policy: Policy | None = None
+    judgement: Judgement | None = None
+    verdicts: Mapping[Endpoint, Verdict] = field(default_factory=dict)
+    exposures: Mapping[Endpoint, Exposure] = field(default_factory=dict)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Loaded when something is to be rated: the checks and the catalogue take their time."""
+        from reconshield.jobs.judge import Judge
+
+        return Judge(self.vantage, self.now)
+
+    def rate(self, service: Service, opened: Opened | None = None) -> RatedService:
+        """A service with its risk here and now. `opened` is for what this very run found to have opened."""
+        return self.judge.rate(service, self.points(service.endpoint, opened))
+
+    def points(self, endpoint: Endpoint, opened: Opened | None = None) -> Iterator[Factor]:
+        verdict = self.verdicts.get(endpoint)
+        if verdict and verdict.kind == "expected" and isinstance(verdict.entry, Expectation):
+            yield context_point("allow-listed", owner=verdict.entry.owner, expires=verdict.entry.expires)
+            return
+        shut, seen = opened or self.opened(endpoint) or (None, None)
+        if shut is not None and seen is not None and self.now - seen < NEW_SECONDS:
+            yield context_point("newly-opened", closed=local_time(shut), opened=local_time(seen))
+        zone = self.policy.zone_of(endpoint.ip) if self.policy else None
+        if zone and zone.secure:
+            yield context_point("secure-enclave", zone=zone.name)
+
+    def opened(self, endpoint: Endpoint) -> Opened | None:
+        exposure = self.exposures.get(endpoint)
+        return (exposure.shut_before, exposure.opened) if exposure else None
+
+    def standing(self, endpoint: Endpoint) -> Standing:
+        """What the policy says of an open endpoint, and since when it is open."""
+        verdict, exposure = self.verdicts.get(endpoint), self.exposures.get(endpoint)
+        return Standing(verdict.kind if verdict else None, exposure.opened if exposure else None)
+
+
+def load_context(store: Store, run: Run, policy: Policy | None) -> Context:
+    """The context of a stored run, as of its end."""
+    now = run.finished or run.started
+    judgement = judge(policy, load_measured(store, run), now) if policy else None
+    verdicts: dict[Endpoint, Verdict] = {}
+    for verdict in judgement.verdicts() if judgement else ():
+        if verdict.endpoint and verdict.finding is None and verdict.seen:
+            verdicts.setdefault(verdict.endpoint, verdict)
+    exposures = {exposure.endpoint: exposure for exposure in open_at(store, run.vantage, now)}
+    return Context(run.vantage, now, policy, judgement, verdicts, exposures)
