@@ -16,14 +16,12 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from reconshield.addresses.arrays import endpoint_keys, find_keys
 from reconshield.inventory import Array, Change, Measurement, diff, endpoints_of, is_flapping
 from reconshield.jobs.context import Context, load_context
-from reconshield.jobs.coverage import load_measurement, plan_of
+from reconshield.jobs.coverage import is_among, load_doubted, load_measurement, plan_of
 from reconshield.jobs.lookback import Past, earlier_runs, has_later, look_back, planned, services_before
 from reconshield.model import Endpoint, Risk, State
 from reconshield.policy import Policy
-from reconshield.policy.matching import rows_of
 from reconshield.report.changes import RatedChange
 from reconshield.report.result import NOT_BELIEVED, Summary
 from reconshield.store.changes import KeptChange, add_changes, list_changes
@@ -31,7 +29,6 @@ from reconshield.store.db import Store
 from reconshield.store.exposures import Turn, open_before, save_turns
 from reconshield.store.observations import STORED
 from reconshield.store.runs import Run, finish_run
-from reconshield.store.services import endpoints_noted
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ def find_changes(store: Store, run: Run, policy: Policy | None, unconfirmed: Col
     if not earlier and len(known) == 0:
         return Found(run)
     after = load_measurement(store, run)
-    known = known[in_reach(run, after, known) & ~is_among(known, rows_of(endpoints_noted(store, run.id, NOT_BELIEVED)))]
+    known = known[in_reach(run, after, known) & ~is_among(known, load_doubted(store, run))]
     differing = rows_that_differ(known, after.observations)
     past = look_back(store, earlier, differing)
     before = compose_before(store, earlier, known, differing, past, after)
@@ -79,12 +76,6 @@ def find_changes(store: Store, run: Run, policy: Policy | None, unconfirmed: Col
         return Found(run)
     context = load_context(store, run, policy)
     return Found(run, tuple(rate_change(context, change) for change in changes))
-
-
-def is_among(rows: Array, others: Array) -> Array:
-    """Which endpoints are also in another array."""
-    ours, theirs = endpoint_keys(rows, others)
-    return find_keys(ours, np.sort(theirs)) >= 0
 
 
 def in_reach(run: Run, after: Measurement, rows: Array) -> Array:

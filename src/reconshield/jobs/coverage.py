@@ -8,7 +8,7 @@ silence counts. Its stored plan is `{"v": "imported", "whole": <a plan, or null>
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,17 +31,21 @@ COLUMNS = ["hi", "lo", "port", "transport"]
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The plan of a run and its finished blocks. `plan` is None for an import that names single endpoints only."""
+    """The plan of a run and its finished blocks. `plan` is None for an import that names single endpoints only.
+
+    `doubted` are endpoints that looked open, but that something else may have answered for: nothing is known of them.
+    """
 
     plan: Plan | None
     finished: frozenset[int]
     silent_at: float
+    doubted: Batch = field(default_factory=lambda: empty(0))
 
     def covers(self, rows: Batch) -> NDArray[np.bool_]:
         """Which rows are endpoints that were measured, answered or not."""
         if self.plan is None:
             return np.zeros(len(rows), bool)
-        return self.plan.covers(rows, np.array(sorted(self.finished), np.int64))
+        return self.plan.covers(rows, np.array(sorted(self.finished), np.int64)) & ~is_among(rows, self.doubted)
 
     def every(self, answered: Batch) -> Iterator[Observation]:
         """Every measured endpoint: the answers, and the silent ones, which are computed from the plan."""
@@ -75,21 +79,31 @@ def load_coverage(store: Store, run: Run) -> Coverage:
     """What a stored run measured. An import that was killed half-way is refused: nobody knows what is missing."""
     plan, at = plan_of(run), run.finished or run.started
     if not is_import(run):
-        return Coverage(plan, frozenset(blocks_done(store, run.id)), at)
+        return Coverage(plan, frozenset(blocks_done(store, run.id)), at, load_doubted(store, run))
     if run.state not in {"complete", "partial"}:
         raise UserError("this import was not finished", where=run.id, hint="import the file again")
     return Coverage(plan, frozenset(range(plan.blocks if plan else 0)), run.started)
 
 
-def load_believed(store: Store, run: Run) -> Batch:
-    """The answers of a run without those that are not believed to come from their host (`doubt`)."""
+def is_among(rows: Batch, others: Batch) -> NDArray[np.bool_]:
+    """Which endpoints are also in another array."""
+    if len(others) == 0:
+        return np.zeros(len(rows), bool)
+    ours, theirs = endpoint_keys(rows, others)
+    found: NDArray[np.bool_] = find_keys(ours, np.sort(theirs)) >= 0
+    return found
+
+
+def load_doubted(store: Store, run: Run) -> Batch:
+    """The endpoints of a run that are not believed to come from their host (`doubt`)."""
+    places = kept.endpoints_noted(store, run.id, NOT_BELIEVED)
+    return from_records(Observation(place, State.OPEN, Reason.SYN_ACK, 0.0) for place in places)
+
+
+def load_believed(store: Store, run: Run, coverage: Coverage) -> Batch:
+    """The answers of a run without those that are not believed."""
     answers = load_observations(store, run.id)
-    doubted = kept.endpoints_noted(store, run.id, NOT_BELIEVED)
-    if not doubted:
-        return answers
-    places = from_records(Observation(place, State.OPEN, Reason.SYN_ACK, 0.0) for place in doubted)
-    ours, theirs = endpoint_keys(answers, places)
-    believed: Batch = answers[find_keys(ours, np.sort(theirs)) < 0]
+    believed: Batch = answers[~is_among(answers, coverage.doubted)] if len(coverage.doubted) else answers
     return believed
 
 
@@ -97,7 +111,7 @@ def load_measurement(store: Store, run: Run) -> Measurement:
     """A stored run as `inventory.diff` needs it."""
     coverage = load_coverage(store, run)
     return Measurement(
-        observations=load_believed(store, run),
+        observations=load_believed(store, run, coverage),
         vantage=run.vantage,
         at=coverage.silent_at,
         covers=coverage.covers,

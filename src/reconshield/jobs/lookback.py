@@ -104,7 +104,7 @@ def planned(plan: Plan, rows: Array) -> Array:
 def load_bare(store: Store, run: Run) -> Measurement:
     """A run without its services."""
     coverage = load_coverage(store, run)
-    return Measurement(load_believed(store, run), run.vantage, coverage.silent_at, coverage.covers)
+    return Measurement(load_believed(store, run, coverage), run.vantage, coverage.silent_at, coverage.covers)
 
 
 def services_before(store: Store, earlier: list[Run], endpoints: set[Endpoint]) -> dict[Endpoint, Service]:

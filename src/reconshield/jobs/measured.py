@@ -8,9 +8,8 @@ from reconshield.addresses import AddressSet, parse_target
 from reconshield.errors import UserError
 from reconshield.jobs.coverage import COLUMNS, Coverage, load_coverage
 from reconshield.policy.boxes import Box
-from reconshield.policy.matching import PLACE, rows_of
+from reconshield.policy.matching import PLACE
 from reconshield.policy.verdict import Array, Measured
-from reconshield.report.result import NOT_BELIEVED
 from reconshield.store import services as kept
 from reconshield.store.db import Store
 from reconshield.store.observations import load_observations
@@ -29,7 +28,7 @@ def load_measured(store: Store, run: Run) -> Measured:
         single=single,
         services={service.endpoint: service for service in kept.services(store, run.id)},
         findings=tuple(kept.findings(store, run.id)),
-        doubtful=rows_of(kept.endpoints_noted(store, run.id, NOT_BELIEVED)),
+        doubtful=coverage.doubted,
         left_out=tuple(read_reasons(run.options.get("dropped", ()))),
     )
 
