@@ -20,6 +20,8 @@ Status = Literal["open", "updated", "resolved", "notice"]
 ANNOUNCED, TEST = "scan-announced", "test"
 SILENCE_KINDS = frozenset({"stale", "scan-missed", "scan-partial", "scan-refused", "coverage-lost", "not-measured"})
 """Kinds that say that something was not measured: their subject says so where others say the risk."""
+SAID_ONCE = frozenset({"closed", "service-changed", "version-changed", "certificate-changed", ANNOUNCED, TEST})
+"""Kinds that nothing can end: they are told, kept in the list, and do not stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Event:
 
     `kind` is a kind of change or verdict (`opened`, `forbidden`, `stale`, …). `title` is the subject without its bracket.
     `since` is when the old state was last seen and when the new one first was. `do` are the first steps, the first command
-    first. `proof` is a link or a command.
+    first. `proof` is a link or a command. `also` are other kinds that the same trouble is (an opened port that is unexpected
+    too). `basis` is what it rests on: while that stays the same nothing new is said; without it the words decide.
     """
 
     fingerprint: str
@@ -51,9 +54,17 @@ class Event:
     run: str | None = None
     vantage: str | None = None
     proof: str | None = None
+    also: tuple[str, ...] = ()
+    basis: str | None = None
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset({self.kind, *self.also})
 
     def digest(self) -> str:
         """What is said apart from when it was said: an alert whose digest stays is not sent again."""
+        if self.basis is not None:
+            return self.basis
         said = (self.kind, self.severity, self.title, self.what, self.why, self.do, self.risk.score if self.risk else None)
         return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
@@ -189,7 +200,7 @@ def event_of(value: Json) -> Event:
     kept = {f.name: value[f.name] for f in fields(Event) if f.name in value}
     risk, place = kept.get("risk"), kept.get("endpoint")
     kept["severity"] = Severity(kept["severity"])
-    kept["do"], kept["since"] = tuple(kept["do"]), tuple(kept["since"])
+    kept["do"], kept["since"], kept["also"] = tuple(kept["do"]), tuple(kept["since"]), tuple(kept.get("also", ()))
     kept["endpoint"] = Endpoint(**place) if place else None
     kept["risk"] = Risk(risk["score"], risk["rating"], tuple(Factor(**f) for f in risk["factors"])) if risk else None
     return Event(**kept)

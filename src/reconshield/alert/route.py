@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconshield.addresses import AddressSet
-from reconshield.alert.message import SILENCE_KINDS, Alert, Ending, Event, Message, Notice, notice_key
+from reconshield.alert.message import SAID_ONCE, SILENCE_KINDS, Alert, Ending, Event, Message, Notice, notice_key
 from reconshield.model import Severity
 from reconshield.schedule import Window, open_until
 
@@ -43,7 +43,7 @@ class Rule:
 
     def takes(self, event: Event) -> bool:
         """Whether an event is told by this rule. One without an address (a schedule) is not limited by an area."""
-        kinds = {event.kind, SILENCE} if event.kind in SILENCE_KINDS else {event.kind}
+        kinds = event.kinds | {SILENCE} if event.kind in SILENCE_KINDS else event.kinds
         return (
             event.severity.rank >= self.severity.rank
             and (self.changes is None or bool(kinds & self.changes))
@@ -68,9 +68,10 @@ class Silence:
 
     def covers(self, event: Event, now: float) -> bool:
         """Whether this event is not told now."""
-        same = ((self.kind, event.kind), (self.zone, event.zone), (self.asset, event.asset))
+        same = ((self.zone, event.zone), (self.asset, event.asset))
         return (
             now < self.until
+            and (self.kind is None or self.kind in event.kinds)
             and all(wanted is None or wanted == found for wanted, found in same)
             and (self.fingerprint is None or self.fingerprint == event.fingerprint)
             and (self.area is None or (event.endpoint is not None and event.endpoint.ip in self.area))
@@ -110,8 +111,9 @@ def weigh(events: Iterable[Event], endings: Iterable[Ending], standing: Mapping[
         if event.fingerprint in steps:
             continue  # the same trouble found twice in one run: the worse one is told
         if (alert := standing.get(event.fingerprint)) is None:
-            alert = Alert(number, event, event.at, event.at)
-            steps[event.fingerprint] = Step(alert, Message(alert, "open"), is_new=True)
+            once = event.kind in SAID_ONCE
+            alert = Alert(number, event, event.at, event.at, resolved_at=event.at if once else None)
+            steps[event.fingerprint] = Step(alert, Message(alert, "notice" if once else "open"), is_new=True)
             number += 1
         else:
             steps[event.fingerprint] = change_alert(alert, event)
@@ -128,9 +130,10 @@ def change_alert(alert: Alert, event: Event) -> Step:
     The beginning stays what it was. Of an alert that somebody has taken on, only a higher severity is told.
     """
     before = alert.event
-    event = replace(event, since=before.since, before=before.before, title=before.title if same(before, event) else event.title)
     if before.digest() == event.digest():
-        return Step(replace(alert, event=event), None)
+        seen = replace(before, at=event.at, run=event.run, proof=event.proof)
+        return Step(replace(alert, event=seen), None)
+    event = replace(event, since=before.since, before=before.before)
     worse = event.severity.rank > before.severity.rank
     changed = replace(alert, event=event, changed_at=event.at, revision=alert.revision + 1)
     if worse:
@@ -139,11 +142,6 @@ def change_alert(alert: Alert, event: Event) -> Step:
         return Step(changed, None)
     before_severity = before.severity if before.severity is not event.severity else None
     return Step(changed, Message(changed, "updated", before_severity))
-
-
-def same(before: Event, event: Event) -> bool:
-    """Whether it is the same kind of trouble, so that its first title still fits."""
-    return (before.kind, before.severity, before.service) == (event.kind, event.severity, event.service)
 
 
 def end_alert(alert: Alert, ending: Ending) -> Step:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from reconshield.model import Json
 from reconshield.store.db import Store, take_turns
@@ -22,6 +22,8 @@ from reconshield.store.tables import DELIVERIES
 
 WAITING, SENT, DEAD, REPLACED = "waiting", "sent", "dead", "replaced"
 BATCH = 20
+LONGEST_HOLD = 2 * 86400.0
+"""No notice is held back longer, by quiet hours or after a failure: one due later was dated by a clock that went back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +43,32 @@ class Delivery:
 
 
 def add_notices(store: Store, notices: Iterable[tuple[str, str, float, Json]], now: float) -> None:
-    """Put (key, channel, due, notice) into the box. One whose key was there before changes nothing."""
+    """Put (key, channel, due, notice) into the box. One whose key was there before changes nothing.
+
+    Where a channel has failed, what is new for it waits until it is tried again.
+    """
     wanted = {key: (channel, due, notice) for key, channel, due, notice in notices}
     if not wanted:
         return
     with store.begin() as connection:
         mine = (DELIVERIES.c.workspace == store.workspace, DELIVERIES.c.key.in_(sorted(wanted)))
         known = set(connection.execute(select(DELIVERIES.c.key).where(*mine)).scalars())
+        failing = failed_channels(connection, store)
         rows = [
             {"workspace": store.workspace, "key": key, "channel": channel, "state": WAITING}
-            | {"created_at": now, "due": due, "attempts": 0, "notice": notice}
+            | {"created_at": now, "due": max(due, failing.get(channel, due)), "attempts": 0, "notice": notice}
             for key, (channel, due, notice) in wanted.items()
             if key not in known
         ]
         if rows:
             connection.execute(insert(DELIVERIES), rows)
+
+
+def failed_channels(connection: Connection, store: Store) -> dict[str, float]:
+    """Channels whose last attempt failed, and when each is tried again."""
+    tried = (DELIVERIES.c.workspace == store.workspace, DELIVERIES.c.state == WAITING, DELIVERIES.c.attempts > 0)
+    query = select(DELIVERIES.c.channel, func.min(DELIVERIES.c.due).label("due")).where(*tried).group_by(DELIVERIES.c.channel)
+    return {row.channel: row.due for row in connection.execute(query)}
 
 
 def waiting_untried(store: Store, channels: Iterable[str]) -> list[Delivery]:
@@ -79,8 +92,10 @@ def replace_notice(store: Store, key: str, notice: Json | None, now: float) -> N
 
 def take_due(store: Store, now: float, lease: float, limit: int = BATCH) -> list[Delivery]:
     """Take what is due for `lease` seconds, the least tried and oldest first; nobody else gets it meanwhile."""
-    mine = (DELIVERIES.c.workspace == store.workspace, DELIVERIES.c.state == WAITING, DELIVERIES.c.due <= now)
-    free = DELIVERIES.c.leased_until.is_(None) | (DELIVERIES.c.leased_until <= now)
+    due = (DELIVERIES.c.due <= now) | (DELIVERIES.c.due > now + LONGEST_HOLD)
+    mine = (DELIVERIES.c.workspace == store.workspace, DELIVERIES.c.state == WAITING, due)
+    held = DELIVERIES.c.leased_until
+    free = held.is_(None) | (held <= now) | (held > now + lease)  # a lease longer than we give: the clock went back
     with store.read() as connection:
         if connection.execute(select(DELIVERIES.c.key).where(*mine, free).limit(1)).first() is None:
             return []  # looked at before the write lock is asked for: an idle monitor writes nothing
