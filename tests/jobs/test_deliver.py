@@ -18,7 +18,7 @@ from reconshield.alert.route import Rule, Silence
 from reconshield.errors import UserError
 from reconshield.jobs.alerting import acknowledge, add_silence, escalate_alerts, list_alerts, list_silences, raise_alerts
 from reconshield.jobs.channels import Way
-from reconshield.jobs.deliver import GIVE_UP, LEASE, Delivered, deliver_due, watch_channels
+from reconshield.jobs.deliver import GIVE_UP, LEASE, Delivered, Rest, deliver_due, watch_channels
 from reconshield.model import Severity
 from reconshield.schedule import parse_window
 from reconshield.store import outbox
@@ -42,6 +42,7 @@ class Receiver:
     keys: list[str] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
     asked: int = 0
+    rest: Rest = field(default_factory=Rest)
 
     def ways(self, *names: str) -> dict[str, Way]:
         channel = Channel("memory", "a test", (Field("x", "nothing"),), self.take)
@@ -59,7 +60,7 @@ class Receiver:
 def run_until(store: Store, receiver: Receiver, begin: float, end: float, step: float = 5.0) -> Delivered:
     total, now = Delivered(), begin
     while now <= end:
-        total += deliver_due(store, receiver.ways(), lambda: now)  # noqa: B023 - called at once
+        total += deliver_due(store, receiver.ways(), lambda: now, receiver.rest)  # noqa: B023 - called at once
         now += step
     return total
 
@@ -68,7 +69,7 @@ def test_a_receiver_that_is_down_for_an_hour_gets_everything_once_it_is_back(sto
     receiver, now = Receiver(up=False), NOW
     for number in range(1, 61):  # an alert a minute, each run its own
         raise_alerts(store, [event(number, at=now, run=f"run-{number}")], [], SOC, now)
-        deliver_due(store, receiver.ways(), lambda: now)  # noqa: B023
+        deliver_due(store, receiver.ways(), lambda: now, receiver.rest)  # noqa: B023
         now += 60
     assert receiver.told == []
     assert receiver.asked < 30  # not hammered: ten seconds, twenty, … a quarter of an hour
@@ -84,10 +85,12 @@ def test_what_a_process_took_and_did_not_mark_is_sent_again_with_the_same_key(st
     receiver = Receiver()
     taken = outbox.take_due(store, NOW, LEASE)  # a process that is killed after it has sent, before it has marked
     receiver.keys.append(taken[0].key)
-    assert deliver_due(store, receiver.ways(), lambda: NOW + LEASE - 1) == Delivered()  # nobody else takes it meanwhile
-    assert deliver_due(store, receiver.ways(), lambda: NOW + LEASE) == Delivered(sent=1)
+    assert (
+        deliver_due(store, receiver.ways(), lambda: NOW + LEASE - 1, receiver.rest) == Delivered()
+    )  # nobody else takes it meanwhile
+    assert deliver_due(store, receiver.ways(), lambda: NOW + LEASE, receiver.rest) == Delivered(sent=1)
     assert receiver.keys == [taken[0].key] * 2
-    assert deliver_due(store, receiver.ways(), lambda: NOW + 9 * LEASE) == Delivered()
+    assert deliver_due(store, receiver.ways(), lambda: NOW + 9 * LEASE, receiver.rest) == Delivered()
 
 
 def test_a_transaction_that_fails_leaves_neither_alert_nor_notice(store: Store) -> None:
@@ -145,9 +148,9 @@ def test_what_cannot_be_delivered_for_three_days_is_dead_and_an_alert(store: Sto
     raise_alerts(store, [OPENED], [], rules, NOW)
     now = NOW
     while now < NOW + GIVE_UP + HOUR:
-        deliver_due(store, ways, lambda: now)  # noqa: B023
+        deliver_due(store, ways, lambda: now, down.rest)  # noqa: B023
         watch_channels(store, rules, now)
-        now += 300
+        now += 1800
     assert outbox.count_deliveries(store)["soc"] == {"dead": 1}
     assert [m.event.title for m in list_alerts(store) if m.event.kind == "delivery-failed"] == [
         "channel soc takes no alerts: connection refused"
@@ -156,7 +159,7 @@ def test_what_cannot_be_delivered_for_three_days_is_dead_and_an_alert(store: Sto
     assert kinds == {"open", "updated"}  # first late, then given up; told by the channel that works
     assert outbox.revive(store, "soc", now) == 1
     down.up = True
-    deliver_due(store, ways, lambda: now)
+    deliver_due(store, ways, lambda: now, Rest())
     watch_channels(store, rules, now)
     assert [told for told, _ in down.told] == [OPENED.fingerprint]
     assert [m.event.kind for m in list_alerts(store)] == ["opened"]
@@ -167,21 +170,38 @@ def test_a_receiver_that_asks_for_time_gets_it(store: Store, tmp_path: Path) -> 
     raise_alerts(store, [OPENED], [], SOC, NOW)
     with web_server(status=429, headers={"Retry-After": "1200"}) as posts:
         way = Way("soc", webhook, {"url": posts.url, "secret": f"file:{tmp_path / 'secret'}"}, "line 1")
-        assert deliver_due(store, {"soc": way}, lambda: NOW).failed == 1  # the secret is not there: told, and tried again
+        assert (
+            deliver_due(store, {"soc": way}, lambda: NOW, Rest()).failed == 1
+        )  # the secret is not there: told, and tried again
         assert "the secret cannot be read" in (outbox.list_deliveries(store)[0].detail or "")
         (tmp_path / "secret").write_text("whsec_dGVzdA==\n")
-        assert deliver_due(store, {"soc": way}, lambda: NOW + 30).failed == 1
+        assert deliver_due(store, {"soc": way}, lambda: NOW + 30, Rest()).failed == 1
         assert outbox.next_due(store) == NOW + 30 + 1200
         posts.status = 200
-        assert deliver_due(store, {"soc": way}, lambda: NOW + 30 + 1200).sent == 1
+        assert deliver_due(store, {"soc": way}, lambda: NOW + 30 + 1200, Rest()).sent == 1
         assert json.loads(posts.got[-1][1])["alerts"][0]["id"] == "a1"
+
+
+def test_one_notice_that_is_rejected_holds_up_nobody(store: Store) -> None:
+    webhook = next(channel for channel in CHANNELS if channel.name == "webhook")
+    rest, hour = Rest(), NOW + HOUR
+    with web_server(status=422) as posts:
+        way = Way("soc", webhook, {"url": posts.url, "secret": "s"}, "line 1")
+        raise_alerts(store, [replace(OPENED, run="first")], [], SOC, NOW)
+        now = NOW
+        while now < hour:
+            deliver_due(store, {"soc": way}, lambda: now, rest)  # noqa: B023
+            now += 60
+        posts.status = 200
+        raise_alerts(store, [event(2, run="second")], [], SOC, hour)
+        assert deliver_due(store, {"soc": way}, lambda: hour, rest).sent == 1
 
 
 def test_an_unreachable_channel_and_one_that_is_gone(store: Store) -> None:
     webhook = next(channel for channel in CHANNELS if channel.name == "webhook")
     way = Way("soc", webhook, {"url": f"http://{HOST}:{unused_port()}/", "secret": "s"}, "line 1")
     raise_alerts(store, [OPENED], [], (Rule(("soc", "gone")),), NOW)
-    assert deliver_due(store, {"soc": way}, lambda: NOW).failed == 2
+    assert deliver_due(store, {"soc": way}, lambda: NOW, Rest()).failed == 2
     assert {d.channel: d.detail for d in outbox.list_deliveries(store)} == {
         "soc": "connection refused",
         "gone": "the policy has no channel gone any more",

@@ -31,11 +31,20 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended: `accepted`, or why not. `wait` is when the receiver asked to be tried again, in seconds."""
+    """How an attempt ended: `accepted`, or why not.
+
+    `wait` is when the receiver asked to be tried again, in seconds. `rejects` says that it is there and does not want this one
+    notice, so others may be sent meanwhile.
+    """
 
     accepted: bool
     detail: str
     wait: float | None = None
+    rejects: bool = False
+
+    @property
+    def reached(self) -> bool:
+        return self.accepted or self.rejects
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from reconshield.errors import UserError
 SHOWN = 200
 LONGEST_WAIT = 3600.0
 BUSY = frozenset({429, 503})
+REJECTED = frozenset({400, 409, 413, 415, 422})
+"""Answers about this one request; any other failure is one of the receiver, or of the way to it."""
 
 
 def read_url(text: str, where: str) -> SplitResult:
@@ -59,7 +61,8 @@ def post(order: Order, url_text: str, body: bytes, headers: Mapping[str, str]) -
         return Outcome(True, f"HTTP {answer.status}")
     wait = answer.getheader("retry-after", "") if answer.status in BUSY else ""
     seconds = min(float(wait), LONGEST_WAIT) if wait.isdecimal() else None
-    return Outcome(False, f"HTTP {answer.status} {answer.reason}: {told}".strip(": "), seconds)
+    rejects = answer.status in REJECTED
+    return Outcome(False, f"HTTP {answer.status} {answer.reason}: {told}".strip(": "), seconds, rejects)
 
 
 def connect(

@@ -12,10 +12,11 @@ import hashlib
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from reconshield import __version__
 from reconshield.alert.channel import Order, Outcome
+from reconshield.alert.http import LONGEST_WAIT
 from reconshield.alert.message import Ending, Event, fingerprint, notice_of
 from reconshield.alert.route import Rule
 from reconshield.errors import UserError
@@ -47,32 +48,62 @@ class Delivered:
         return Delivered(self.sent + other.sent, self.failed + other.failed, self.dead + other.dead)
 
 
-def deliver_due(store: Store, ways: Mapping[str, Way], clock: Callable[[], float]) -> Delivered:
+@dataclass(slots=True)
+class Rest:
+    """Channels that have just failed are left alone: how often each failed in a row, and until when nothing is sent to it.
+
+    Kept by the process that delivers; one that starts anew tries each channel once.
+    """
+
+    failures: dict[str, int] = field(default_factory=dict)
+    until: dict[str, float] = field(default_factory=dict)
+
+    def resting(self, now: float) -> list[str]:
+        """The channels that are left alone now; a moment too far away was set by a clock that has gone back."""
+        return [channel for channel, until in self.until.items() if now < until <= now + LONGEST_PAUSE + LONGEST_WAIT]
+
+    def note(self, channel: str, *, reached: bool, now: float, wait: float | None = None) -> None:
+        if reached:
+            self.failures.pop(channel, None)
+            self.until.pop(channel, None)
+        else:
+            self.failures[channel] = self.failures.get(channel, 0) + 1
+            self.until[channel] = now + max(pause_after(self.failures[channel] - 1, channel), wait or 0.0)
+
+
+def deliver_due(store: Store, ways: Mapping[str, Way], clock: Callable[[], float], rest: Rest) -> Delivered:
     """Send what is due now. Channels do not wait for each other."""
-    taken = outbox.take_due(store, clock(), LEASE)
+    now = clock()
+    taken = outbox.take_due(store, now, LEASE, skip=rest.resting(now))
     if not taken:
         return Delivered()
     channels = sorted({delivery.channel for delivery in taken})
+    parts = [[delivery for delivery in taken if delivery.channel == channel] for channel in channels]
     with ThreadPoolExecutor(max_workers=min(len(channels), 8), thread_name_prefix="deliver") as pool:
-        parts = [[delivery for delivery in taken if delivery.channel == channel] for channel in channels]
-        rounds = pool.map(lambda part: deliver_channel(store, ways.get(part[0].channel), part, clock), parts)
-        return sum(rounds, Delivered())
+        return sum(
+            pool.map(lambda part: deliver_channel(store, ways.get(part[0].channel), part, clock, rest), parts), Delivered()
+        )
 
 
-def deliver_channel(store: Store, way: Way | None, deliveries: Sequence[Delivery], clock: Callable[[], float]) -> Delivered:
-    """Send the notices of one channel in order, up to the first that fails."""
+def deliver_channel(
+    store: Store, way: Way | None, deliveries: Sequence[Delivery], clock: Callable[[], float], rest: Rest
+) -> Delivered:
+    """Send the notices of one channel in order, up to the first that does not reach it; one that it rejects holds nobody up."""
     result = Delivered()
-    for delivery in deliveries:
+    for number, delivery in enumerate(deliveries):
         outcome = send(way, delivery, store.workspace, clock())
         now = clock()
+        rest.note(delivery.channel, reached=outcome.reached, now=now, wait=outcome.wait)
         if outcome.accepted:
             outbox.mark_sent(store, delivery.key, now, outcome.detail)
             result += Delivered(sent=1)
             continue
         again = next_attempt(delivery, outcome, now)
         outbox.mark_failed(store, delivery.key, now, outcome.detail, again)
-        outbox.postpone(store, delivery.channel, again or now + LONGEST_PAUSE)
-        return result + (Delivered(failed=1) if again is not None else Delivered(dead=1))
+        result += Delivered(failed=1) if again is not None else Delivered(dead=1)
+        if not outcome.reached:
+            outbox.release(store, [left.key for left in deliveries[number + 1 :]])
+            break
     return result
 
 
@@ -88,12 +119,16 @@ def send(way: Way | None, delivery: Delivery, workspace: str, at: float) -> Outc
 
 
 def next_attempt(delivery: Delivery, outcome: Outcome, now: float) -> float | None:
-    """When to try again, None when it has been tried for three days. Doubled each time, and spread by the key."""
+    """When to try again, None when it has been tried for three days."""
     if now - delivery.created_at >= GIVE_UP and delivery.attempts > 0:
         return None
-    pause: float = min(FIRST_PAUSE * 2 ** min(delivery.attempts, 20), LONGEST_PAUSE)
-    spread = int(hashlib.sha256(delivery.key.encode()).hexdigest()[:4], 16) / 0xFFFF
-    return now + max(pause * (0.8 + 0.2 * spread), outcome.wait or 0.0)
+    return now + max(pause_after(delivery.attempts, delivery.key), outcome.wait or 0.0)
+
+
+def pause_after(failures: int, name: str) -> float:
+    """Ten seconds, doubled for each failure before, a quarter of an hour at most; spread by name, so that not all coincide."""
+    spread = int(hashlib.sha256(name.encode()).hexdigest()[:4], 16) / 0xFFFF
+    return float(min(FIRST_PAUSE * 2 ** min(failures, 20), LONGEST_PAUSE) * (0.8 + 0.2 * spread))
 
 
 def watch_channels(store: Store, rules: Sequence[Rule], now: float) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from reconshield.model import Json
 from reconshield.store.db import Store, take_turns
@@ -43,32 +43,21 @@ class Delivery:
 
 
 def add_notices(store: Store, notices: Iterable[tuple[str, str, float, Json]], now: float) -> None:
-    """Put (key, channel, due, notice) into the box. One whose key was there before changes nothing.
-
-    Where a channel has failed, what is new for it waits until it is tried again.
-    """
+    """Put (key, channel, due, notice) into the box. One whose key was there before changes nothing."""
     wanted = {key: (channel, due, notice) for key, channel, due, notice in notices}
     if not wanted:
         return
     with store.begin() as connection:
         mine = (DELIVERIES.c.workspace == store.workspace, DELIVERIES.c.key.in_(sorted(wanted)))
         known = set(connection.execute(select(DELIVERIES.c.key).where(*mine)).scalars())
-        failing = failed_channels(connection, store)
         rows = [
             {"workspace": store.workspace, "key": key, "channel": channel, "state": WAITING}
-            | {"created_at": now, "due": max(due, failing.get(channel, due)), "attempts": 0, "notice": notice}
+            | {"created_at": now, "due": due, "attempts": 0, "notice": notice}
             for key, (channel, due, notice) in wanted.items()
             if key not in known
         ]
         if rows:
             connection.execute(insert(DELIVERIES), rows)
-
-
-def failed_channels(connection: Connection, store: Store) -> dict[str, float]:
-    """Channels whose last attempt failed, and when each is tried again."""
-    tried = (DELIVERIES.c.workspace == store.workspace, DELIVERIES.c.state == WAITING, DELIVERIES.c.attempts > 0)
-    query = select(DELIVERIES.c.channel, func.min(DELIVERIES.c.due).label("due")).where(*tried).group_by(DELIVERIES.c.channel)
-    return {row.channel: row.due for row in connection.execute(query)}
 
 
 def waiting_untried(store: Store, channels: Iterable[str]) -> list[Delivery]:
@@ -90,10 +79,14 @@ def replace_notice(store: Store, key: str, notice: Json | None, now: float) -> N
     change(store, key, values)
 
 
-def take_due(store: Store, now: float, lease: float, limit: int = BATCH) -> list[Delivery]:
-    """Take what is due for `lease` seconds, the least tried and oldest first; nobody else gets it meanwhile."""
+def take_due(store: Store, now: float, lease: float, *, skip: Iterable[str] = (), limit: int = BATCH) -> list[Delivery]:
+    """Take what is due for `lease` seconds, the least tried and oldest first; nobody else gets it meanwhile.
+
+    Nothing is taken for the channels in `skip`.
+    """
     due = (DELIVERIES.c.due <= now) | (DELIVERIES.c.due > now + LONGEST_HOLD)
-    mine = (DELIVERIES.c.workspace == store.workspace, DELIVERIES.c.state == WAITING, due)
+    here = (DELIVERIES.c.workspace == store.workspace, DELIVERIES.c.state == WAITING)
+    mine = (*here, due, DELIVERIES.c.channel.not_in(sorted(skip)))
     held = DELIVERIES.c.leased_until
     free = held.is_(None) | (held <= now) | (held > now + lease)  # a lease longer than we give: the clock went back
     with store.read() as connection:
@@ -119,16 +112,11 @@ def mark_failed(store: Store, key: str, now: float, detail: str, again: float | 
     change(store, key, {"detail": detail, "leased_until": None, **ending}, tried=True)
 
 
-def postpone(store: Store, channel: str, until: float) -> None:
-    """Nothing more goes to a channel before this moment: it has just failed."""
-    where = (
-        DELIVERIES.c.workspace == store.workspace,
-        DELIVERIES.c.channel == channel,
-        DELIVERIES.c.state == WAITING,
-        DELIVERIES.c.due < until,
-    )
+def release(store: Store, keys: Iterable[str]) -> None:
+    """Give back what was taken and not tried."""
+    where = (DELIVERIES.c.workspace == store.workspace, DELIVERIES.c.key.in_(sorted(keys)))
     with store.begin() as connection:
-        connection.execute(update(DELIVERIES).where(*where).values(due=until, leased_until=None))
+        connection.execute(update(DELIVERIES).where(*where).values(leased_until=None))
 
 
 def revive(store: Store, channel: str | None, now: float) -> int:

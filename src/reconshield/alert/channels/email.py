@@ -31,7 +31,9 @@ def send(order: Order) -> Outcome:
         with session(order) as server:
             refused = server.send_message(mail)
     except REFUSED as error:
-        return Outcome(False, f"the mail server refused it: {answer_of(error)}")
+        return Outcome(
+            False, f"the mail server refused it: {answer_of(error)}", rejects=isinstance(error, smtplib.SMTPDataError)
+        )
     except (smtplib.SMTPException, OSError) as error:
         return Outcome(False, describe(error))
     if refused:
