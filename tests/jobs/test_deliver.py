@@ -150,7 +150,7 @@ def test_what_cannot_be_delivered_for_three_days_is_dead_and_an_alert(store: Sto
     while now < NOW + GIVE_UP + HOUR:
         deliver_due(store, ways, lambda: now, down.rest)  # noqa: B023
         watch_channels(store, rules, now)
-        now += 1800
+        now += 4 * HOUR
     assert outbox.count_deliveries(store)["soc"] == {"dead": 1}
     assert [m.event.title for m in list_alerts(store) if m.event.kind == "delivery-failed"] == [
         "channel soc takes no alerts: connection refused"

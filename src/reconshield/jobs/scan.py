@@ -197,16 +197,7 @@ def authorise(store: Store, request: ScanRequest, now: float) -> Targets:
 def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop: threading.Event) -> Iterator[Event]:
     """Measure, identify, judge and save. Ends early, with everything saved, once `stop` is set."""
     begin = clock()
-    run = prepared.run or create_run(
-        store,
-        plan=prepared.plan.to_json(),
-        engine="connect",
-        vantage=prepared.vantage,
-        grants=prepared.targets.grants,
-        level=prepared.targets.level,
-        now=begin,
-        options=kept_options(prepared),
-    )
+    run = prepared.run or begin_run(store, prepared, begin)
     if prepared.run:
         reopen_run(store, run.id)
     yield Started(head_of(run, prepared.plan))
@@ -232,6 +223,20 @@ def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop:
     heard = ask_again(store, run, prepared.plan, prepared.targets, prepared.options, stop)
     end_run(store, run, summary, clock(), policy=prepared.policy, unconfirmed=heard)
     yield Finished(summary)
+
+
+def begin_run(store: Store, prepared: Prepared, now: float) -> Run:
+    """Keep what will be measured, before the first packet: a run that is killed is resumed from here."""
+    return create_run(
+        store,
+        plan=prepared.plan.to_json(),
+        engine="connect",
+        vantage=prepared.vantage,
+        grants=prepared.targets.grants,
+        level=prepared.targets.level,
+        now=now,
+        options=kept_options(prepared),
+    )
 
 
 def get_ready(level: int) -> threading.Thread:
