@@ -17,14 +17,23 @@ import typer
 
 from reconshield import __version__
 from reconshield.cli import (
+    alert,
+)
     catalogue,
     doctor,
     evidence,
     fingerprints,
+<<<<<<< HEAD
     firewall,
     grant,
     imports,
     intel,
+=======
+    grant,
+    imports,
+    intel,
+    monitor,
+>>>>>>> e7943d9 (Run schedules as durable scans, tell what changed, and take over what a dead process was at)
     policy,
     port,
     runs,
@@ -68,6 +77,9 @@ app.command("history")(runs.history)
 app.command("evidence")(evidence.evidence)
 app.command("rejudge")(evidence.rejudge)
 app.command("import")(imports.import_)
+app.add_typer(monitor.app, name="monitor")
+app.command("worker")(monitor.worker)
+app.add_typer(alert.app, name="alert")
 app.command("doctor")(doctor.doctor)
 
 

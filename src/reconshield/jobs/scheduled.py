@@ -22,7 +22,7 @@ from reconshield.errors import Refused, UserError
 from reconshield.jobs.results import summarise
 from reconshield.jobs.scan import Prepared, begin_run, identify_open, measure_blocks, prepare_resume, prepare_scan
 from reconshield.jobs.scan_request import ScanRequest
-from reconshield.policy import Policy, Schedule
+from reconshield.policy import Asset, Policy, Schedule, Zone
 from reconshield.report.result import Summary
 from reconshield.scan.engine import Progress
 from reconshield.scan.plan import Plan
@@ -59,14 +59,14 @@ class Part:
 
 
 def call_due(store: Store, policy: Policy, now: float) -> list[Occurrence]:
-    """Write down every slot that is due. Of a schedule seen for the first time, `every` is due at once, `cron` at its next time.
+    """Write down every slot that is due. Of a new schedule `every` is due at once, `cron` at its next time.
 
     Gives the occurrences that are over without having happened, because a newer slot took their place.
     """
     known, missed = kept.first_known(store), []
     for schedule in policy.schedules:
         slot = schedule.rhythm.latest(now) if schedule.rhythm else None
-        if slot is None or not kept.add_occurrence(store, schedule.name, slot, request_of(schedule), now):
+        if slot is None or not kept.add_occurrence(store, schedule.name, slot, request_of(policy, schedule), now):
             continue
         if schedule.name not in known and isinstance(schedule.rhythm, Cron):
             note = "the schedule is new; this time of it had passed"
@@ -80,16 +80,24 @@ def call_due(store: Store, policy: Policy, now: float) -> list[Occurrence]:
     return missed
 
 
-def request_of(schedule: Schedule) -> dict[str, Any]:
+def request_of(policy: Policy, schedule: Schedule) -> dict[str, Any]:
     """All that a worker needs to measure: addresses, not the names of a policy that it may not have."""
+    hosts = [place.text for place in schedule.places if place.kind == "host"]
     return {
-        "targets": schedule.area.cidrs(),
-        "exclude": list(schedule.exclude),
+        "targets": [*schedule.area.cidrs(), *hosts],
+        "exclude": [cidr for text in schedule.exclude for cidr in meaning_in(policy, text)] if hosts else [],
         "ports": schedule.ports,
         "level": schedule.level,
         "rate": schedule.rate,
         "vantage": schedule.vantage,
     }
+
+
+def meaning_in(policy: Policy, text: str) -> list[str]:
+    """The addresses of a zone or an asset of the policy; any other text as it is."""
+    named: tuple[Zone | Asset, ...] = (*policy.zones, *policy.assets)
+    areas = [entry.area for entry in named if entry.name == text]
+    return list(areas[0].cidrs()) if areas else [text]
 
 
 def may_start(store: Store, policy: Policy, occurrence: Occurrence, now: float) -> tuple[Opening, AddressSet]:

@@ -104,7 +104,7 @@ class Reader(Meaning):
             closed=tuple(self.read_closure(entry, number) for number, entry in enumerate(tables.closed)),
             accepts=tuple(self.read_acceptance(entry, number) for number, entry in enumerate(tables.accept)),
             traffic=tuple(self.read_traffic(entry, number, zones) for number, entry in enumerate(tables.traffic)),
-            schedules=tuple(self.read_schedule(entry, number) for number, entry in enumerate(tables.schedule)),
+            schedules=tuple(self.read_schedule(entry, number, channels) for number, entry in enumerate(tables.schedule)),
             blackouts=tuple(self.read_blackout(entry, number) for number, entry in enumerate(tables.blackout)),
             channels=tuple(self.read_channel(entry, number) for number, entry in enumerate(tables.channel)),
             routes=tuple(self.read_route(entry, number, channels) for number, entry in enumerate(tables.route)),
@@ -195,8 +195,10 @@ class Reader(Meaning):
             line=self.line(*path),
         )
 
-    def read_schedule(self, entry: r.Schedule, number: int) -> r.Schedule:
+    def read_schedule(self, entry: r.Schedule, number: int, channels: set[str]) -> r.Schedule:
         path: Path = ("schedule", number)
+        if entry.announce:
+            self.refuse_channels(entry.announce, channels, (*path, "announce"))
         places = self.read_places(entry.targets, (*path, "targets"), hosts=True)
         left_out = union_of(place.area for place in self.read_places(entry.exclude, (*path, "exclude")))
         if not entry.targets:

@@ -42,8 +42,14 @@ CHANGES = (
     "missing",
     "expired",
     "not-measured",
+    "stale",
+    "scan-missed",
+    "scan-partial",
+    "scan-refused",
+    "delivery-failed",
 )
-"""What a route may ask for: changes between two measurements, then verdicts; `not-measured` is the alarm of silence."""
+"""What a route may ask for: changes between two measurements, then verdicts; `not-measured` is the alarm of silence, of which
+those that follow are the kinds; last, a channel that takes no alerts."""
 
 EVERYWHERE = AddressSet(((0, ALL_LAST),))
 NOWHERE = AddressSet()
@@ -165,7 +171,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """A measurement that repeats: `every` or `cron`, inside its window, outside blackouts."""
+    """A measurement that repeats: `every` or `cron`, inside its window, outside blackouts. `announce`: channels told before."""
 
     name: str = takes.text(pattern=NAME)
     targets: tuple[str, ...] = takes.texts(single=True, optional=False)
@@ -178,6 +184,7 @@ class Schedule:
     vantage: str = takes.text(pattern=NAME, default="local")
     level: int | None = takes.integer(low=2, high=4, optional=True)
     rate: int | None = takes.integer(low=1, high=10_000_000, optional=True)
+    announce: tuple[str, ...] = takes.texts(single=True)
     places: tuple[Place, ...] = ()
     area: AddressSet = NOWHERE
     port_set: PortSet | None = None

@@ -113,6 +113,14 @@ def first_known(store: Store) -> dict[str, float]:
         return {row.schedule: row.at for row in rows}
 
 
+def count_occurrences(store: Store) -> dict[tuple[str, str], int]:
+    """(schedule, state) -> how many."""
+    query = select(OCCURRENCES.c.schedule, OCCURRENCES.c.state, func.count().label("number"))
+    mine = query.where(OCCURRENCES.c.workspace == store.workspace).group_by(OCCURRENCES.c.schedule, OCCURRENCES.c.state)
+    with store.read() as connection:
+        return {(row.schedule, row.state): row.number for row in connection.execute(mine)}
+
+
 def sign_of_life(store: Store, executor: Executor) -> None:
     """Say that a process is there."""
     row = {name: getattr(executor, name) for name in Executor.__slots__}

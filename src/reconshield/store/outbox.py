@@ -155,6 +155,21 @@ def list_deliveries(store: Store, states: Sequence[str] = (WAITING, DEAD), limit
         return [delivery_of(row) for row in rows]
 
 
+def find_deliveries(store: Store, keys: Iterable[str]) -> list[Delivery]:
+    """Those of these keys that are in the box, whatever became of them."""
+    query = select(DELIVERIES).where(DELIVERIES.c.workspace == store.workspace, DELIVERIES.c.key.in_(sorted(keys)))
+    with store.read() as connection:
+        return [delivery_of(row) for row in connection.execute(query).mappings()]
+
+
+def oldest_waiting(store: Store) -> dict[str, float]:
+    """Channel -> when the oldest notice that still waits for it was written."""
+    query = select(DELIVERIES.c.channel, func.min(DELIVERIES.c.created_at).label("at"))
+    mine = (DELIVERIES.c.workspace == store.workspace, DELIVERIES.c.state == WAITING)
+    with store.read() as connection:
+        return {row.channel: row.at for row in connection.execute(query.where(*mine).group_by(DELIVERIES.c.channel))}
+
+
 def next_due(store: Store) -> float | None:
     """When the next notice may be tried."""
     query = select(func.min(DELIVERIES.c.due)).where(DELIVERIES.c.workspace == store.workspace, DELIVERIES.c.state == WAITING)
