@@ -49,13 +49,17 @@ def find_exposures(store: Store, policy: Policy, run: Run, now: float) -> tuple[
     findings: dict[Endpoint, list[Finding]] = {}
     for finding in kept.findings(store, run.id):
         findings.setdefault(finding.endpoint, []).append(finding)
+    standing = list_standing(store)
+    known = {alert.event.fingerprint for alert in standing}
     events = []
     for change in changes:
+        if change.kind == CLOSED and mark_of(run.vantage, change.endpoint) in known:
+            continue  # that alert ends, which says the same
         service = services.get(change.endpoint) or change.service_after or change.service_before
         rated = judge.rate(service) if service else None
         place = Place(change.endpoint, rated, tuple(findings.get(change.endpoint, ())), change)
         events += [event] if (event := event_of(policy, run, place, now)) else []
-    return events, find_endings(store, run, list_standing(store), now)
+    return events, find_endings(store, run, standing, now)
 
 
 def changes_since(store: Store, run: Run) -> Sequence[Change]:

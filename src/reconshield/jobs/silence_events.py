@@ -81,7 +81,7 @@ def not_begun_event(policy: Policy, occurrence: Occurrence, reason: str, *, refu
         policy,
         schedule,
         REFUSED if refused else MISSED,
-        title=f"refused, nothing was sent: {reason}" if refused else f"the scan could not begin: {reason}",
+        title=f"refused: {reason}" if refused else f"the scan could not begin: {reason}",
         what=f"schedule {schedule.name}, due at {local_time(occurrence.slot)}",
         do=('reconshield grant add TARGET --by "NAME"',) if refused else ("reconshield policy check",),
         now=now,

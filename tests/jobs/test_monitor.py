@@ -1,0 +1,305 @@
+"""The monitor on virtual time: real scans of loopback listeners, a clock that the test turns, no workflow engine."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from reconshield.addresses import AddressSet
+from reconshield.jobs import executors, monitor, scheduled
+from reconshield.jobs.alerting import list_alerts
+from reconshield.jobs.metrics import Metrics, metrics_text
+from reconshield.jobs.monitor_status import monitor_status, status_data, status_lines
+from reconshield.jobs.policy import known_names
+from reconshield.jobs.scheduled import Begun, Part
+from reconshield.policy import Policy, read_policy
+from reconshield.schedule import Opening
+from reconshield.settings import Settings
+from reconshield.store import occurrences as kept
+from reconshield.store import outbox
+from reconshield.store.db import Store, open_store
+from reconshield.store.observations import blocks_done
+from reconshield.store.occurrences import Occurrence
+from reconshield.store.runs import find_run, list_runs
+
+HOUR, DAY = 3600.0, 86400.0
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC).timestamp()
+HOST = "127.77.2.5"
+
+HEAD = """
+version = 1
+[[zone]]
+name = "own"
+targets = ["127.77.2.0/28"]
+owner = "Ada"
+criticality = "high"
+[[channel]]
+name = "log"
+kind = "file"
+path = "unused"
+[[route]]
+to = ["log"]
+"""
+
+
+def policy_of(*tables: str) -> Policy:
+    found, problems = read_policy("\n".join([HEAD, *tables]), "reconshield.toml", known_names())
+    assert not problems
+    assert found is not None
+    return found
+
+
+def schedule(**changed: str) -> str:
+    keys = {"name": '"hourly"', "targets": '"own"', "ports": '"7100-7103"', "every": '"1h"', "level": "2"} | changed
+    return "[[schedule]]\n" + "\n".join(f"{key} = {value}" for key, value in keys.items() if value)
+
+
+@dataclass
+class Desk:
+    """A monitor whose clock is turned by hand, and which measures at once what it starts."""
+
+    store: Store
+    settings: Settings
+    policy: Policy
+    now: float = NOON
+    watch: monitor.Watch = field(default_factory=monitor.Watch)
+    states: list[str] = field(default_factory=list)
+    manned: bool = True
+    stop_after: float | None = None
+
+    def look(self, after: float = 0.0) -> None:
+        self.now += after
+        here = [executors.new_executor("monitor", "local", self.now)] if self.manned else []
+        monitor.tick(self.store, self.policy, self.watch, here, self.work, self.now)
+
+    def run(self, seconds: float, step: float = 600.0) -> None:
+        end = self.now + seconds
+        while self.now < end:
+            self.look(step)
+
+    def work(self, occurrence: Occurrence, opening: Opening, dark: AddressSet) -> None:
+        if not self.manned:
+            return
+        begun, parts = work_off(self, occurrence, opening, dark)
+        self.states.append(monitor.conclude(self.store, self.policy, occurrence, begun, parts, self.now))
+
+    def alerts(self) -> list[tuple[str, str]]:
+        return [(m.event.kind, m.status) for m in reversed(list_alerts(self.store, everything=True))]
+
+    def subjects(self) -> list[str]:
+        return [m.event.title for m in list_alerts(self.store)]
+
+
+def work_off(desk: Desk, occurrence: Occurrence, opening: Opening, dark: AddressSet) -> tuple[Begun, Sequence[Part]]:
+    """What the workflow does, in one process and two shares."""
+    begun = scheduled.begin(desk.store, desk.settings, occurrence, dark, desk.now)
+    if begun.run is None:
+        return begun, []
+    until = desk.stop_after if desk.stop_after is not None else opening.until
+    rate = occurrence.request["rate"]
+    work = [scheduled.measure(desk.store, desk.settings, begun.run, (n, 2), rate, until, lambda: desk.now) for n in range(2)]
+    return begun, [*work, scheduled.identify(desk.store, desk.settings, begun.run, until, lambda: desk.now)]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with open_store(str(tmp_path / "x.db")) as store:
+        yield Desk(store, Settings(tmp_path, store.where, "main", "local"), policy_of(schedule()))
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server((HOST, 7101)) as opened:
+        yield opened
+
+
+def test_a_day_in_which_a_port_opens_and_closes(desk: Desk) -> None:
+    desk.look()
+    assert desk.states == ["complete"]
+    desk.look(60)
+    assert desk.states == ["complete"]  # one a slot
+    with socket.create_server((HOST, 7101)):
+        desk.look(HOUR)
+        assert desk.subjects() == [f"7101/tcp opened on {HOST}"]
+        message = list_alerts(desk.store)[0]
+        assert message.event.since[0] is not None
+        assert (message.event.before, message.event.after, message.event.owner) == ("closed", "open", "Ada")
+        desk.look(HOUR)  # still open: nothing more is said
+    desk.look(HOUR)
+    assert desk.alerts() == [("opened", "resolved")]
+    assert outbox.count_deliveries(desk.store) == {"log": {"waiting": 1, "replaced": 1}}  # nobody had been told: one word
+    assert desk.states == ["complete"] * 4
+
+
+def test_of_many_slots_that_passed_only_the_newest_is_due(desk: Desk) -> None:
+    desk.look()
+    desk.look(DAY + 60)
+    assert len(list_runs(desk.store)) == 2
+    assert desk.alerts() == []
+
+
+def test_a_new_cron_schedule_waits_for_its_time_and_then_makes_up_for_it(desk: Desk) -> None:
+    desk.policy = policy_of(schedule(every="", cron='"0 2 * * *"'))
+    desk.look()
+    assert desk.states == []
+    desk.look(15 * HOUR)  # nobody was running at two in the night: it is made up for at three
+    assert desk.states == ["complete"]
+    desk.look(HOUR)
+    assert desk.states == ["complete"]
+
+
+def test_silence_is_an_alarm_and_is_over_when_everything_is_measured(desk: Desk) -> None:
+    desk.policy = policy_of(schedule(vantage='"dmz-1"', fresh='"3h"'))
+    desk.manned = False
+    desk.run(5 * HOUR)
+    stale = next(m for m in list_alerts(desk.store) if m.event.kind == "stale")
+    assert stale.event.title.startswith("own: no whole scan for 3 h")
+    assert stale.event.title.endswith("(target 3 h 0 min); last try: no worker measures from dmz-1")
+    assert (stale.event.zone, stale.event.severity) == ("own", "high")
+    first = stale.alert.revision
+    desk.run(5 * HOUR)
+    assert next(m for m in list_alerts(desk.store) if m.event.kind == "stale").alert.revision == first  # said once
+    desk.manned = True
+    running = [o for o in kept.unfinished(desk.store) if o.state == "running"]
+    kept.change_occurrence(desk.store, running[0].schedule, running[0].slot, state="waiting")
+    desk.run(HOUR)
+    assert "complete" in desk.states
+    assert desk.subjects() == []
+
+
+def test_a_window_holds_a_scan_back_and_an_alarm_says_when_it_never_came(desk: Desk) -> None:
+    desk.policy = policy_of(schedule(window='"22:00-05:00 UTC"', fresh='"100h"', every='"6h"'))
+    desk.look()
+    waiting = kept.unfinished(desk.store)
+    assert [(o.state, o.note) for o in waiting] == [("waiting", "waits for window 22:00-05:00 UTC, until 2026-11-27 22:00 UTC")]
+    desk.look(6 * HOUR)
+    assert desk.alerts() == [("scan-missed", "open")]
+    desk.look(4 * HOUR)
+    assert desk.states == ["complete"]
+    assert desk.alerts() == [("scan-missed", "resolved")]
+
+
+def test_a_scan_that_outlives_its_window_goes_on_in_the_next(desk: Desk) -> None:
+    desk.policy = policy_of(
+        schedule(window='"11:00-13:00 UTC"', every='"48h"', targets=f'"{HOST}"', ports='"1-3000"', rate="4000")
+    )
+    desk.stop_after = NOON + 0.5 * HOUR
+    desk.now = desk.stop_after  # time is up as soon as something is measured
+    desk.look()
+    run = list_runs(desk.store)[0]
+    assert (desk.states, run.state) == (["waiting"], "partial")
+    done = blocks_done(desk.store, run.id)
+    desk.look(2 * HOUR)
+    assert desk.states == ["waiting"]
+    desk.stop_after = None
+    desk.look(21.5 * HOUR)
+    assert desk.states == ["waiting", "complete"]
+    assert [one.id for one in list_runs(desk.store)] == [run.id]  # the same run, its blocks kept
+    assert done < blocks_done(desk.store, run.id)
+    assert find_run(desk.store, run.id).state == "complete"
+
+
+def test_a_blackout_over_a_part_leaves_that_out_and_over_all_waits(desk: Desk) -> None:
+    part = '[[blackout]]\nname = "release"\non = ["127.77.2.0/29"]\nbegins = 2026-11-27\nends = 2026-11-27'
+    desk.policy = policy_of(schedule(), part)
+    desk.look()
+    assert find_run(desk.store, "latest").summary is not None
+    assert [o.state for o in kept.unfinished(desk.store)] == []
+    assert list_runs(desk.store)[0].options["exclude"] == ["127.77.2.0/29"]
+    assert list_runs(desk.store)[0].summary["measured"] == 8 * 4  # type: ignore[index]
+    desk.policy = policy_of(schedule(), part.replace("/29", "/28"))
+    desk.look(HOUR)
+    assert [o.note for o in kept.unfinished(desk.store)] == ["waits for blackout release, until 2026-11-28 00:00 UTC"]
+
+
+def test_without_a_grant_nothing_is_sent_and_somebody_is_told(desk: Desk) -> None:
+    desk.policy = policy_of(schedule(targets='"192.0.2.0/30"'))
+    desk.look()
+    assert desk.states == ["refused"]
+    assert list_runs(desk.store) == []
+    assert desk.subjects() == ["192.0.2.0/30: refused: no grant covers 192.0.2.1 and 1 more. Nothing was sent."]
+    desk.look(HOUR)
+    assert len(desk.subjects()) == 1  # the same refusal is said once
+
+
+def test_a_scan_is_announced_before_it_begins(desk: Desk) -> None:
+    desk.policy = policy_of(schedule(announce='"log"'))
+    desk.look()
+    assert desk.states == []
+    told = outbox.list_deliveries(desk.store)
+    assert [m["alert"]["event"]["kind"] for m in told[0].notice["messages"]] == ["scan-announced"]
+    assert "127.77.2.0/28, ports 7100-7103" in told[0].notice["messages"][0]["alert"]["event"]["what"]
+    desk.look(1)
+    assert desk.states == []
+    outbox.mark_sent(desk.store, told[0].key, desk.now, "taken")
+    desk.look(1)
+    assert desk.states == ["complete"]
+    desk.look(HOUR)
+    desk.look(61)  # the SIEM is down: a minute is enough
+    assert desk.states == ["complete"] * 2
+
+
+@pytest.mark.parametrize("jump", [-400 * DAY, 400 * DAY])
+def test_a_clock_that_jumps_measures_once_and_goes_on(desk: Desk, jump: float) -> None:
+    desk.look()
+    desk.look(jump)
+    desk.look(60)
+    assert desk.states == ["complete"] * 2
+    desk.look(-jump)
+    desk.look(HOUR)
+    assert desk.states == ["complete"] * 3
+
+
+def test_a_repeated_end_changes_nothing(desk: Desk) -> None:
+    ended: list[tuple[Occurrence, Begun, Sequence[Part]]] = []
+
+    def start(occurrence: Occurrence, opening: Opening, dark: AddressSet) -> None:
+        begun, parts = work_off(desk, occurrence, opening, dark)
+        ended.append((occurrence, begun, parts))
+
+    monitor.tick(desk.store, desk.policy, desk.watch, [], start, desk.now)
+    occurrence, begun, parts = ended[0]
+    again = scheduled.begin(desk.store, desk.settings, kept.unfinished(desk.store)[0], AddressSet(), desk.now)
+    assert again == begun  # the same run, not another one
+    states = [monitor.conclude(desk.store, desk.policy, occurrence, begun, parts, desk.now + n) for n in range(3)]
+    assert states == ["complete"] * 3
+    assert len(list_runs(desk.store)) == 1
+    assert kept.newest(desk.store, "hourly").finished_at == desk.now  # type: ignore[union-attr]
+
+
+def test_metrics_and_status_say_what_was_measured(desk: Desk, listener: socket.socket) -> None:
+    desk.policy = policy_of(schedule())
+    desk.look()
+    desk.now += 120
+    text = metrics_text(desk.store, desk.policy, desk.now)
+    label = 'workspace="main",schedule="hourly"'
+    for line in (
+        f'reconshield_exposures{{{label},zone="own",service="unknown",severity="low"}} 1',
+        f"reconshield_last_scan_age_seconds{{{label}}} 120",
+        f"reconshield_coverage_ratio{{{label}}} 1",
+        f'reconshield_scans_total{{{label},state="complete"}} 1',
+        'reconshield_alerts{workspace="main",severity="high"} 0',
+    ):
+        assert line in text.splitlines()
+    names = [line.split("{")[0] for line in text.splitlines() if not line.startswith("#")]
+    assert {name for name in names if names.count(name) > 0} <= {
+        line.split()[2] for line in text.splitlines() if "# TYPE" in line
+    }
+    cached = Metrics(desk.store, lambda: desk.policy, lambda: desk.now)
+    assert cached.read() is cached.read()
+    found = monitor_status(desk.store, desk.settings, None, desk.now)
+    assert "No schedules" in next(iter(status_lines(found)))
+    assert status_data(found)["troubled"] is False
+
+
+def test_a_schedule_that_is_taken_out_of_the_policy_is_silent_for_good(desk: Desk) -> None:
+    desk.policy = policy_of(schedule(targets='"192.0.2.0/30"'))
+    desk.look()
+    desk.policy = policy_of()
+    desk.look(HOUR)
+    assert desk.alerts() == [("scan-refused", "resolved")]
