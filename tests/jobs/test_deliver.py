@@ -147,7 +147,7 @@ def test_what_cannot_be_delivered_for_three_days_is_dead_and_an_alert(store: Sto
     ways = down.ways("soc") | up.ways("log")
     raise_alerts(store, [OPENED], [], rules, NOW)
     now = NOW
-    while now < NOW + GIVE_UP + HOUR:
+    while now < NOW + GIVE_UP + 12 * HOUR:
         deliver_due(store, ways, lambda: now, down.rest)  # noqa: B023
         watch_channels(store, rules, now)
         now += 4 * HOUR

@@ -272,6 +272,43 @@ def test_a_repeated_end_changes_nothing(desk: Desk) -> None:
     assert kept.newest(desk.store, "hourly").finished_at == desk.now  # type: ignore[union-attr]
 
 
+EXPECTED = """[[expect]]
+on = "own"
+ports = "7101"
+reason = "MX"
+owner = "Ada"
+expires = 2027-06-30
+"""
+
+
+def test_what_the_policy_says_decides_what_is_told(desk: Desk, listener: socket.socket) -> None:
+    desk.policy = policy_of(schedule(), EXPECTED.replace("7101", "7102"))
+    desk.look()
+    assert desk.subjects() == [f"7101/tcp is open on {HOST}, not expected"]
+    assert list_alerts(desk.store)[0].event.kind == "unexpected"
+    desk.look(HOUR)
+    assert len(desk.alerts()) == 1  # still so: nothing new is said
+    desk.policy = policy_of(schedule(), '[[closed]]\non = "own"\nports = "7101"\nseverity = "critical"')
+    desk.look(HOUR)
+    message = list_alerts(desk.store)[0]
+    assert (message.event.title, message.status) == (f"7101/tcp is open on {HOST}, must be closed", "updated")
+    assert message.event.severity == "critical"
+    desk.policy = policy_of(schedule(), EXPECTED)
+    desk.look(HOUR)
+    assert desk.subjects() == []
+    assert desk.alerts() == [("forbidden-open", "resolved")]
+    assert list_alerts(desk.store, everything=True)[0].alert.ending == "expected by the policy"
+
+
+def test_what_opens_as_expected_is_told_as_information(desk: Desk) -> None:
+    desk.policy = policy_of(schedule(), EXPECTED)
+    desk.look()
+    with socket.create_server((HOST, 7101)):
+        desk.look(HOUR)
+    message = list_alerts(desk.store)[0]
+    assert (message.event.title, message.event.severity) == (f"7101/tcp opened on {HOST}, as expected", "info")
+
+
 def test_metrics_and_status_say_what_was_measured(desk: Desk, listener: socket.socket) -> None:
     desk.policy = policy_of(schedule())
     desk.look()

@@ -18,22 +18,15 @@ import typer
 from reconshield import __version__
 from reconshield.cli import (
     alert,
-)
     catalogue,
     doctor,
     evidence,
     fingerprints,
-<<<<<<< HEAD
     firewall,
     grant,
     imports,
     intel,
-=======
-    grant,
-    imports,
-    intel,
     monitor,
->>>>>>> e7943d9 (Run schedules as durable scans, tell what changed, and take over what a dead process was at)
     policy,
     port,
     runs,

@@ -24,7 +24,7 @@ from reconshield.store.db import Store
 
 def try_channel(settings: Settings, given: Path | None, name: str, now: float) -> Outcome:
     """Send a test message now, past routes, silences and the outbox."""
-    ways = ready_channels(load_policy(settings, given))
+    ways = ready_channels(load_policy(settings.home, given))
     if name not in ways:
         known = ", ".join(ways) or "none"
         raise UserError("the policy has no channel of that name", where=name, hint=f"its channels are: {known}")

@@ -136,8 +136,7 @@ class Durable:
         if self.conclude is None:
             raise RuntimeError("a worker has no policy to conclude with")
         known = Begun(**{name: begun[name] for name in Begun.__slots__})
-        done = [Part(**part | {"slowed": tuple(part["slowed"])}) for part in parts]
-        return self.conclude(self._occurrence(schedule, slot, attempt), known, done)
+        return self.conclude(self._occurrence(schedule, slot, attempt), known, [Part.of(part) for part in parts])
 
     def start(self, occurrence: Occurrence, opening: Opening, dark: AddressSet) -> None:
         """Put a scan into the queue; the same attempt of the same slot a second time changes nothing."""

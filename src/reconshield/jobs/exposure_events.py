@@ -1,161 +1,261 @@
 """What a run says about exposures -> events and endings: one alert an endpoint, whatever about it is not as it should be.
 
-    changes against the run before    opened, closed, another service
-    findings                          the worst says why it matters
-    alerts that stand                 an endpoint that is measured and no longer open ends its alert
+    what changed         opened, closed, another service or certificate         `changes.find_changes`
+    verdicts             forbidden, unexpected, expired, missing                where the policy says what is expected
+    findings             the worst says why it matters
+    alerts that stand    what was measured and is no longer so ends them
 
-An endpoint that opened and has a finding is one event: the kind says which came first, `also` the rest.
+An endpoint that opened, is not expected and has a finding is one event: `kind` says the worst, `also` the rest. A port that
+opens and closes all the time is said once, as flapping, until it has come to rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from reconshield import inventory
 from reconshield.alert.message import Alert, Ending, Event, fingerprint
-from reconshield.inventory import Change
 from reconshield.jobs.alerting import list_standing
-from reconshield.jobs.coverage import find_observation, load_measurement
-from reconshield.jobs.judge import Judge
-from reconshield.knowledge.risk import context_point, rate
+from reconshield.jobs.changes import Found
+from reconshield.jobs.context import Context, load_context
+from reconshield.jobs.coverage import find_observation
 from reconshield.model import Endpoint, Finding, Risk, Service, Severity, State
 from reconshield.policy import Policy
-from reconshield.report.result import RatedService
+from reconshield.policy.records import Closure
+from reconshield.policy.verdict import Verdict
+from reconshield.report.changes import RatedChange
 from reconshield.store import services as kept
 from reconshield.store.db import Store
-from reconshield.store.runs import Run, list_runs
-from reconshield.text import local_time, printable
+from reconshield.store.runs import Run
+from reconshield.text import printable
 
-EXPOSURE = "exposure"
-OPENED, CLOSED, NEW = "opened", "closed", "newly-measured"
+EXPOSURE, MISSING = "exposure", "missing"
+OPENED, CLOSED, NEW, FLAPPING, LOST = "opened", "closed", "newly-measured", "flapping", "coverage-lost"
+STANDING_KINDS = {"forbidden": "forbidden-open", "unexpected": "unexpected", "expired": "expired"}
+"""Verdicts on open endpoints that are alerts, by the kind that a route knows them by; the worst first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """All that is known of one endpoint in this run."""
+    """All that a run says of one endpoint."""
 
     endpoint: Endpoint
-    rated: RatedService | None
+    service: Service | None
+    risk: Risk | None
+    advice: str | None
     findings: tuple[Finding, ...]
-    change: Change | None
+    change: RatedChange | None
+    verdict: Verdict | None
+
+    @property
+    def worst(self) -> Finding | None:
+        return max(self.findings, key=lambda finding: finding.severity.rank, default=None)
 
 
-def find_exposures(store: Store, policy: Policy, run: Run, now: float) -> tuple[list[Event], list[Ending]]:
+def find_exposures(store: Store, policy: Policy, found: Found, now: float) -> tuple[list[Event], list[Ending]]:
     """The events of a run that has just ended, and the endings of what it saw to be over."""
-    changes = changes_since(store, run)
-    judge = Judge(run.vantage, now)
-    services = {service.endpoint: service for service in kept.services(store, run.id)}
-    findings: dict[Endpoint, list[Finding]] = {}
-    for finding in kept.findings(store, run.id):
-        findings.setdefault(finding.endpoint, []).append(finding)
-    standing = list_standing(store)
+    if not found.is_current:
+        return [], []
+    run, context = found.run, load_context(store, found.run, policy)
+    standing = [alert for alert in list_standing(store) if alert.event.vantage == run.vantage]
     known = {alert.event.fingerprint for alert in standing}
-    events = []
-    for change in changes:
-        if change.kind == CLOSED and mark_of(run.vantage, change.endpoint) in known:
-            continue  # that alert ends, which says the same
-        service = services.get(change.endpoint) or change.service_after or change.service_before
-        rated = judge.rate(service) if service else None
-        place = Place(change.endpoint, rated, tuple(findings.get(change.endpoint, ())), change)
-        events += [event] if (event := event_of(policy, run, place, now)) else []
-    return events, find_endings(store, run, standing, now)
+    places = list(gather(store, context, found))
+    events = [event for place in places if (event := event_of(policy, run, place, known, now)) is not None]
+    events += missing_events(policy, run, context, now)
+    restless = {place.endpoint for place in places if place.change is not None and place.change.flapping}
+    current = {event.fingerprint for event in events}
+    return events, [*find_endings(store, run, context, standing, restless, current)]
 
 
-def changes_since(store: Store, run: Run) -> Sequence[Change]:
-    """What changed since the newest earlier run from the same vantage that measured some of the same endpoints."""
-    earlier = [other for other in list_runs(store) if other.vantage == run.vantage and other.id != run.id]
-    mine = run.options.get("targets")
-    before = next((other for other in earlier if other.options.get("targets") == mine and other.started <= run.started), None)
-    if before is None:
-        return ()
-    return inventory.diff(load_measurement(store, before), load_measurement(store, run))
+def gather(store: Store, context: Context, found: Found) -> Iterator[Place]:
+    """Every endpoint of the run that changed, or that the policy does not want as it is."""
+    services = {service.endpoint: service for service in kept.services(store, found.run.id)}
+    findings: dict[Endpoint, list[Finding]] = {}
+    for finding in kept.findings(store, found.run.id):
+        findings.setdefault(finding.endpoint, []).append(finding)
+    changes = {change.endpoint: change for change in found.changes}
+    policy = context.policy
+    declared = policy is not None and bool(policy.expects or policy.closed)
+    judged = {e: v for e, v in context.verdicts.items() if declared and v.kind in STANDING_KINDS}
+    for endpoint in sorted(changes.keys() | judged.keys()):
+        change = changes.get(endpoint)
+        service = services.get(endpoint) or (change and (change.service_after or change.service_before)) or None
+        rated = context.rate(service, opened_in(change)) if service else None
+        verdict = context.verdicts.get(endpoint) if declared else None
+        advice, risk = (rated.advice, rated.risk) if rated else (None, None)
+        yield Place(endpoint, service, risk, advice, tuple(findings.get(endpoint, ())), change, verdict)
 
 
-def mark_of(vantage: str, endpoint: Endpoint) -> str:
-    return fingerprint(EXPOSURE, vantage, str(endpoint))
+def opened_in(change: RatedChange | None) -> tuple[float | None, float | None] | None:
+    return (change.last_seen, change.first_seen) if change is not None and change.kind == OPENED else None
 
 
-def event_of(policy: Policy, run: Run, place: Place, now: float) -> Event | None:
-    """One event for one changed endpoint; None for a change that calls for nothing here (coverage is an alarm of its own)."""
-    change = place.change
-    if change is None or change.kind not in {OPENED, CLOSED, NEW, "changed"}:
+def mark_of(vantage: str, endpoint: Endpoint, what: str = EXPOSURE) -> str:
+    """The fingerprint of trouble with an endpoint."""
+    return fingerprint(what, vantage, str(endpoint))
+
+
+def kinds_of(place: Place) -> list[str]:
+    """What is to be told of an endpoint, the worst first; empty for what is no news to anybody."""
+    verdict, change = place.verdict, place.change
+    kinds = [STANDING_KINDS[verdict.kind]] if verdict is not None and verdict.kind in STANDING_KINDS else []
+    if change is not None and change.kind != LOST:
+        kinds.append(FLAPPING if change.flapping else change.kind)
+    return kinds
+
+
+def event_of(policy: Policy, run: Run, place: Place, known: set[str], now: float) -> Event | None:
+    """One event for one endpoint; None where an alert that stands says it already, or will by its end."""
+    kinds, mark = kinds_of(place), mark_of(run.vantage, place.endpoint)
+    if not kinds or (kinds == [CLOSED] and mark in known):
         return None
-    endpoint, kind = place.endpoint, change.kind
-    worst = max(place.findings, key=lambda finding: finding.severity.rank, default=None)
-    risk = (
-        newly_opened(place.rated.risk, change) if place.rated and kind == OPENED else place.rated.risk if place.rated else None
-    )
-    asset = next(iter(policy.assets_of(endpoint.ip)), None)
-    shown = f"{asset.name} ({endpoint.ip})" if asset else endpoint.ip
-    service = place.rated.service if place.rated else None
+    stands = any(kind in {*STANDING_KINDS.values(), OPENED, NEW, FLAPPING} for kind in kinds)
+    main = lead_kind(kinds)
+    change, worst, service = place.change, place.worst, place.service
+    asset = next(iter(policy.assets_of(place.endpoint.ip)), None)
     return Event(
-        fingerprint=mark_of(run.vantage, endpoint) if kind in {OPENED, NEW} else fingerprint(kind, run.vantage, str(endpoint)),
-        kind="service-changed" if kind == "changed" else kind,
-        severity=severity_of(risk, worst) if kind != CLOSED else Severity.INFO,
-        title=f"{endpoint.port}/{endpoint.transport} {words_of(change)} on {shown}",
-        what=f"{speaks(service)} {'answers' if kind != CLOSED else 'answered'} on {endpoint}, seen from {run.vantage}",
-        why=f"{worst.title[:1].lower()}{worst.title[1:]} ({worst.confidence})" if worst else "nobody said that it is wanted",
-        do=steps(place, worst),
+        fingerprint=mark if stands else mark_of(run.vantage, place.endpoint, main),
+        kind=main,
+        also=tuple(kind for kind in kinds if kind != main),
+        severity=severity_of(place, main),
+        title=title_of(place, f"{asset.name} ({place.endpoint.ip})" if asset else place.endpoint.ip, main),
+        what=f"{speaks(service)} {'answered' if main == CLOSED else 'answers'} on {place.endpoint}, seen from {run.vantage}",
+        why=why_of(place),
+        do=steps(place),
         at=now,
-        risk=risk,
-        endpoint=endpoint,
+        risk=place.risk,
+        endpoint=place.endpoint,
         service=service.service if service else None,
-        before=change.before,
-        after=change.after,
-        since=(change.last_seen, change.first_seen),
-        zone=policy.zone_name(endpoint.ip),
+        before=change.before if change else None,
+        after=change.after if change else "open",
+        since=(change.last_seen, change.first_seen) if change else (None, None),
+        zone=policy.zone_name(place.endpoint.ip),
         asset=asset.name if asset else None,
-        owner=policy.owner_of(endpoint.ip),
+        owner=policy.owner_of(place.endpoint.ip),
         run=run.id,
         vantage=run.vantage,
-        proof=f"reconshield evidence {run.id} {str(endpoint).rpartition('/')[0]}",
-        basis="|".join(
-            [kind, service.service if service else "", worst.check if worst else "", worst.severity if worst else ""]
-        ),
+        proof=f"reconshield evidence {run.id} {str(place.endpoint).rpartition('/')[0]}",
+        basis=basis_of(place, kinds, worst) if stands else None,
     )
 
 
-def newly_opened(risk: Risk, change: Change) -> Risk:
-    """The risk with the addend for what has just opened."""
-    times = [local_time(at) if at is not None else "an unknown time" for at in (change.last_seen, change.first_seen)]
-    return rate((*risk.factors, context_point("newly-opened", closed=times[0], opened=times[1])))
+def lead_kind(kinds: list[str]) -> str:
+    """`opened` names what has opened, expected or not; what must be closed is named as that."""
+    return OPENED if OPENED in kinds and kinds[0] != "forbidden-open" else kinds[0]
 
 
-def severity_of(risk: Risk | None, worst: Finding | None) -> Severity:
-    """The worse of the rating and the worst finding."""
-    found = [Severity(risk.rating)] if risk else [Severity.LOW]
-    return max([*found, *([worst.severity] if worst else [])], key=lambda severity: severity.rank)
+def basis_of(place: Place, kinds: list[str], worst: Finding | None) -> str:
+    """What the alert rests on. That an endpoint opened is no part of it: it stays open, and was told."""
+    verdict = place.verdict.kind if place.verdict is not None else "-"
+    spoken = place.service.service if place.service else "-"
+    return "|".join([verdict, spoken, worst.check if worst else "-", str(FLAPPING in kinds)])
 
 
-def words_of(change: Change) -> str:
-    if change.kind == "changed":
-        return f"changed ({', '.join(change.fields)})"
-    return {OPENED: "opened", CLOSED: "closed", NEW: "is open, measured for the first time"}[change.kind]
+def severity_of(place: Place, kind: str) -> Severity:
+    """The worst of the rating, the worst finding, and what the policy says of what must be closed."""
+    if kind == CLOSED or (kind == OPENED and place.verdict is not None and place.verdict.kind in {"expected", "accepted"}):
+        return Severity.INFO
+    found = [Severity(place.risk.rating) if place.risk else Severity.LOW]
+    found += [place.worst.severity] if place.worst else []
+    if place.verdict is not None and place.verdict.kind == "forbidden" and isinstance(place.verdict.entry, Closure):
+        found.append(Severity(place.verdict.entry.severity))
+    return max(found, key=lambda severity: severity.rank)
+
+
+WORDS = {
+    OPENED: "opened",
+    CLOSED: "closed",
+    NEW: "is open, measured for the first time",
+    FLAPPING: "opens and closes all the time",
+    "forbidden-open": "is open",
+    "unexpected": "is open",
+    "expired": "is open",
+    "service-changed": "speaks something else",
+    "version-changed": "has another version",
+    "certificate-changed": "has another certificate",
+    "certificate-expiring": "has a certificate that is about to end",
+}
+ENDS = {
+    "forbidden": ", must be closed",
+    "unexpected": ", not expected",
+    "expired": ", no longer expected",
+    "expected": ", as expected",
+}
+
+
+def title_of(place: Place, shown: str, kind: str) -> str:
+    """`110/tcp opened on mail-1 (10.77.0.2), not expected`."""
+    ends = ENDS.get(place.verdict.kind, "") if place.verdict is not None and kind != CLOSED else ""
+    verb, _, rest = WORDS.get(kind, kind).partition(",")
+    return f"{place.endpoint.port}/{place.endpoint.transport} {verb} on {shown}{f',{rest}' if rest else ''}{ends}"
+
+
+def why_of(place: Place) -> str:
+    """The worst finding, and what the policy says."""
+    worst, verdict = place.worst, place.verdict
+    parts = [f"{worst.title[:1].lower()}{worst.title[1:]} ({worst.confidence})"] if worst else []
+    parts += [verdict.because] if verdict is not None and verdict.because else []
+    change = place.change
+    if change is not None and change.fields:
+        parts.append(f"{', '.join(change.fields)} changed")
+    return "; ".join(parts) or "no policy says whether it is wanted"
 
 
 def speaks(service: Service | None) -> str:
     """`pop3 (Dovecot)`."""
-    if service is None:
+    if service is None or service.service == "unknown":
         return "something unidentified"
     return f"{service.service} ({printable(service.product, 40)})" if service.product else service.service
 
 
-def steps(place: Place, worst: Finding | None) -> tuple[str, ...]:
+def steps(place: Place) -> tuple[str, ...]:
     """The first thing to do: the remedy of the worst finding, else the advice for the service; then how to close it."""
-    first = worst.remedy if worst else place.rated.advice if place.rated else None
+    first = place.worst.remedy if place.worst else place.advice
     close = f"close: reconshield firewall advise {place.endpoint.port}"
     return (first, close) if first else (close,)
 
 
-def find_endings(store: Store, run: Run, standing: Iterable[Alert], now: float) -> list[Ending]:
-    """Standing exposure alerts whose endpoint this run measured and did not find open."""
-    endings = []
+def missing_events(policy: Policy, run: Run, context: Context, now: float) -> Iterator[Event]:
+    """Expectations of one endpoint that was measured and does not answer: perhaps an outage."""
+    for verdict in context.judgement.verdicts("missing") if context.judgement else ():
+        if verdict.endpoint is None:
+            continue
+        ip = verdict.endpoint.ip
+        asset = next(iter(policy.assets_of(ip)), None)
+        yield Event(
+            fingerprint=mark_of(run.vantage, verdict.endpoint, MISSING),
+            kind=MISSING,
+            severity=Severity.LOW,
+            title=f"{verdict.endpoint.port}/{verdict.endpoint.transport} does not answer on {asset.name if asset else ip}",
+            what=f"the policy expects something on {verdict.endpoint}; nothing answers from {run.vantage}",
+            why=verdict.because,
+            do=("ask its owner whether it was taken down, then delete the [[expect]] entry",),
+            at=now,
+            endpoint=verdict.endpoint,
+            zone=policy.zone_name(ip),
+            asset=asset.name if asset else None,
+            owner=policy.owner_of(ip),
+            run=run.id,
+            vantage=run.vantage,
+            proof=f"reconshield report {run.id}",
+            basis=MISSING,
+        )
+
+
+def find_endings(
+    store: Store, run: Run, context: Context, standing: Iterable[Alert], restless: set[Endpoint], current: set[str]
+) -> Iterator[Ending]:
+    """Alerts on endpoints of this run that are no longer so: closed, answering again, or wanted by the policy now."""
     for alert in standing:
-        endpoint = alert.event.endpoint
-        if endpoint is None or alert.event.vantage != run.vantage or alert.event.fingerprint != mark_of(run.vantage, endpoint):
+        endpoint, mark = alert.event.endpoint, alert.event.fingerprint
+        if endpoint is None or mark in current or endpoint in restless:
+            continue
+        if mark not in {mark_of(run.vantage, endpoint), mark_of(run.vantage, endpoint, MISSING)}:
             continue
         seen = find_observation(store, run, endpoint)
-        if seen is not None and seen.state is not State.OPEN:
-            endings.append(Ending(alert.event.fingerprint, seen.state.label, seen.at or now))
-    return endings
+        if seen is None:
+            continue
+        if (seen.state is State.OPEN) is (alert.event.kind == MISSING):
+            yield Ending(mark, "answers" if alert.event.kind == MISSING else seen.state.label, seen.at)
+        elif (verdict := context.verdicts.get(endpoint)) is not None and verdict.kind in {"expected", "accepted"}:
+            yield Ending(mark, "expected by the policy", run.finished or seen.at)

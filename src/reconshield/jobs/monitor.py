@@ -165,10 +165,10 @@ def conclude_run(
     rules: Sequence[Rule],
     now: float,
 ) -> str:
-    run, summary = scheduled.close(store, run_id, parts, now)
+    found, summary = scheduled.close(store, run_id, policy, parts, now)
     problem = next((part.problem for part in parts if part.problem), None)
     opening, _ = scheduled.may_start(store, policy, occurrence, now)
-    events, endings = find_exposures(store, policy, run, now)
+    events, endings = find_exposures(store, policy, found, now)
     endings += silence_events.granted_again(occurrence, now)
     if problem is None and scheduled.wait_again(store, occurrence, opening, summary):
         state = "waiting"

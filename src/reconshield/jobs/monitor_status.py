@@ -51,7 +51,7 @@ class MonitorStatus:
 
 def monitor_status(store: Store, settings: Settings, given: Path | None, now: float) -> MonitorStatus:
     """Gather it from the store; without a policy file there are no schedules to show."""
-    policy = find_policy(settings, given) or Policy()
+    policy = find_policy(settings.home, given) or Policy()
     return MonitorStatus(
         at=now,
         schedules=tuple(schedule_statuses(store, policy, now)),

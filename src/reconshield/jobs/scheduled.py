@@ -14,16 +14,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reconshield.addresses import AddressSet
 from reconshield.errors import Refused, UserError
+from reconshield.jobs.changes import Found, end_run
+from reconshield.jobs.confirm import ask_again
+from reconshield.jobs.doubt import find_crowds, weigh
 from reconshield.jobs.results import summarise
 from reconshield.jobs.scan import Prepared, begin_run, identify_open, measure_blocks, prepare_resume, prepare_scan
 from reconshield.jobs.scan_request import ScanRequest
+from reconshield.model import Endpoint
 from reconshield.policy import Asset, Policy, Schedule, Zone
-from reconshield.report.result import Summary
+from reconshield.report.result import Doubt, Summary
 from reconshield.scan.engine import Progress
 from reconshield.scan.plan import Plan
 from reconshield.schedule import Cron, Opening, open_until
@@ -31,7 +35,7 @@ from reconshield.settings import Settings
 from reconshield.store import occurrences as kept
 from reconshield.store.db import Store
 from reconshield.store.occurrences import Occurrence
-from reconshield.store.runs import Run, find_run, finish_run
+from reconshield.store.runs import find_run
 
 Clock = Callable[[], float]
 ATTEMPTS = 5
@@ -50,12 +54,24 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a finished part says for the summary; `problem` when it could not be done (a grant was revoked meanwhile)."""
+    """What a finished part says for the summary; `problem` when it could not be done (a grant was revoked meanwhile).
+
+    `doubts` and `heard` come from identification: hosts that are not believed, and endpoints that answered when asked again.
+    """
 
     retransmitted: int = 0
     loss: float | None = None
     slowed: tuple[str, ...] = ()
     problem: str | None = None
+    doubts: tuple[Doubt, ...] = ()
+    heard: tuple[Endpoint, ...] = ()
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> Part:
+        """A part from its plain values (`dataclasses.asdict`), as a workflow keeps it."""
+        doubts = tuple(Doubt(**doubt) for doubt in value["doubts"])
+        heard = tuple(Endpoint(**endpoint) for endpoint in value["heard"])
+        return cls(value["retransmitted"], value["loss"], tuple(value["slowed"]), value["problem"], doubts, heard)
 
 
 def call_due(store: Store, policy: Policy, now: float) -> list[Occurrence]:
@@ -184,20 +200,23 @@ def take_share(prepared: Prepared, share: tuple[int, int]) -> Prepared:
 
 
 def identify(store: Store, settings: Settings, run_id: str, until: float | None, clock: Clock) -> Part:
-    """Find out what answers on the open endpoints that have no service yet."""
+    """Find out what answers on the open endpoints that have no service yet, and ask again where something fell silent."""
     stop = threading.Event()
     try:
         prepared = prepare_resume(store, run_id, ScanRequest(()), clock(), settings.home)
     except UserError as error:
         return Part(problem=error.message)
-    for _ in identify_open(store, prepared, find_run(store, run_id), clock, stop):
+    run = find_run(store, run_id)
+    crowds = find_crowds(store, run, prepared.plan)
+    for _ in identify_open(store, prepared, run, crowds, clock, stop):
         if until is not None and clock() >= until:
             stop.set()
-    return Part()
+    heard = ask_again(store, run, prepared.plan, prepared.targets, prepared.options, stop)
+    return Part(doubts=weigh(store, run, crowds), heard=tuple(sorted(heard)))
 
 
-def close(store: Store, run_id: str, parts: Sequence[Part], now: float) -> tuple[Run, Summary]:
-    """Count the run from what is stored, and write its end. Call it with a joined store, together with what follows from it."""
+def close(store: Store, run_id: str, policy: Policy, parts: Sequence[Part], now: float) -> tuple[Found, Summary]:
+    """End the run: its counts and what changed. Call it with a joined store, together with what follows from it."""
     run = find_run(store, run_id)
     losses = [part.loss for part in parts if part.loss is not None]
     summary = summarise(
@@ -208,9 +227,10 @@ def close(store: Store, run_id: str, parts: Sequence[Part], now: float) -> tuple
         sum(part.retransmitted for part in parts),
         max(losses, default=None),
         tuple(dict.fromkeys(name for part in parts for name in part.slowed)),
+        tuple(doubt for part in parts for doubt in part.doubts),
     )
-    finish_run(store, run.id, summary.state, asdict(summary), now)
-    return run, summary
+    heard = {endpoint for part in parts for endpoint in part.heard}
+    return end_run(store, run, summary, now, policy=policy, unconfirmed=heard), summary
 
 
 def wait_again(store: Store, occurrence: Occurrence, opening: Opening, summary: Summary) -> bool:

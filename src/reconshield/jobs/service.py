@@ -45,8 +45,8 @@ class PolicyFile:
     seen: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.path = locate_policy(self.settings, self.given)
-        self.policy = load_policy(self.settings, self.given)
+        self.path = locate_policy(self.settings.home, self.given)
+        self.policy = load_policy(self.settings.home, self.given)
         self.ways = ready_channels(self.policy)
         self.seen = self.stamp()
 
@@ -63,7 +63,7 @@ class PolicyFile:
             return
         self.seen = stamp
         try:
-            policy = load_policy(self.settings, self.given)
+            policy = load_policy(self.settings.home, self.given)
             ways = ready_channels(policy)
         except UserError as error:
             where = f" ({error.where})" if error.where else ""
