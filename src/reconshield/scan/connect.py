@@ -85,7 +85,7 @@ class _Scan:
         limited = (self._exempt.find(pairs.hi, pairs.lo) < 0).tolist() if self._limited else None
         return Work(number, pairs, limited)
 
-    def _make_lane(self, world: World, tally: Tally) -> Lane:
+    def _make_lane(self, world: World[Work], tally: Tally) -> Lane:
         options = self._options
         # One estimate serves all hosts, so where there are several the time-out must suit the slowest.
         floor = 0.1 if self._plan.targets.count == 1 else 0.5

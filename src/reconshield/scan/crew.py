@@ -24,11 +24,10 @@ from array import array
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self
 
 from reconshield.errors import PartialResult
-from reconshield.scan.lane import TALLY_SIZE, Tally, World
-from reconshield.scan.work import Work
+from reconshield.scan.lane import TALLY_SIZE, Tally, W, World
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -75,24 +74,26 @@ class Runner(Protocol):
     def run(self) -> None: ...
 
 
-MakeLane = Callable[[World, Tally], Runner]
+MakeLane = Callable[[World[W], Tally], Runner]
 
 
-class Crew:
+class Crew(Generic[W]):
     """The lanes of one scan, started by `with` and ended with it. `results` has one `Ended` per lane at last.
 
-    `load` makes a block's work of its number, `make_lane` one lane. `children` 0 runs one lane in a thread.
+    `load` makes a block's work of its number, `make_lane` one lane. `children` 0 runs one lane in a thread. `kept` finished
+    blocks wait for a slow reader before the lanes do.
     """
 
     def __init__(
         self,
-        load: Callable[[int], Work],
-        make_lane: MakeLane,
+        load: Callable[[int], W],
+        make_lane: MakeLane[W],
         blocks: Iterator[int],
         stop: threading.Event,
         children: int,
+        kept: int = RESULTS_KEPT,
     ) -> None:
-        self.results: queue.Queue[Result] = queue.Queue(RESULTS_KEPT)
+        self.results: queue.Queue[Result] = queue.Queue(kept)
         self.load, self.make_lane = load, make_lane
         self.tallies: list[Tally] = []
         self._blocks, self._lock = blocks, threading.Lock()
@@ -136,11 +137,11 @@ class Crew:
 
     # What a lane in this process sees of the world
 
-    def take(self) -> Work | None:
+    def take(self) -> W | None:
         number = self.next_number()
         return None if number is None else self.load(number)
 
-    def give(self, work: Work) -> None:
+    def give(self, work: W) -> None:
         self.put(BlockDone(work.number, work.batch()))
 
     def tell(self, why: str) -> None:
@@ -159,10 +160,10 @@ class Crew:
         self.put(Ended(failure))
 
 
-class Child:
+class Child(Generic[W]):
     """One forked process with a lane, seen from both sides: `start`, `serve` and `end` in the parent, the rest in the child."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew[W]) -> None:
         self._crew = crew
         self._shared = mmap.mmap(-1, 8 * (TALLY_SIZE + 1))
         self._numbers = memoryview(self._shared).cast("q")
@@ -170,7 +171,7 @@ class Child:
         self._near: Connection[Any, Any]
         self._far: Connection[Any, Any]
 
-    def start(self, elder: list[Child]) -> None:
+    def start(self, elder: list[Child[W]]) -> None:
         """Fork. `elder` children's pipes are closed in this one, so that each pipe ends with its parent."""
         context = multiprocessing.get_context("fork")
         self._near, self._far = context.Pipe()
@@ -213,7 +214,7 @@ class Child:
         self._numbers.release()
         self._shared.close()
 
-    def _live(self, elder: list[Child]) -> None:
+    def _live(self, elder: list[Child[W]]) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of the terminal; the parent decides
         gc.freeze()  # what came from the parent is never garbage here; looking through it would touch, and so copy, its memory
         self._near.close()
@@ -231,12 +232,12 @@ class Child:
 
     # What the lane in the child sees of the world
 
-    def take(self) -> Work | None:
+    def take(self) -> W | None:
         self._far.send(TAKE)
         number = self._far.recv()
         return None if number is None else self._crew.load(number)
 
-    def give(self, work: Work) -> None:
+    def give(self, work: W) -> None:
         self._far.send(BlockDone(work.number, work.batch()))
 
     def tell(self, why: str) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from reconshield.scan.crew import BlockDone, Crew, Ended, Slowed
 from reconshield.scan.lane import TALLY_SIZE
@@ -21,13 +22,15 @@ PROGRESS_SECONDS = 0.2
 class Options:
     """How hard to work. `rate` and `per_host` in attempts a second (None: no limit; exempt addresses never have a limit of
     their own), `retries` of a silent endpoint at least, `window` sockets open at once at most, `patience` the seconds for which
-    a host that thins out its ICMP errors is asked at its own pace about its closed UDP ports.
+    a host that thins out its ICMP errors is asked at its own pace about its closed UDP ports, `senders` threads that push raw
+    packets.
     """
 
     rate: float | None = None
     per_host: float | None = 1000.0
     retries: int = 1
     window: int = 8192
+    senders: int = 1
     patience: float = 120.0
 
 
@@ -45,7 +48,7 @@ class Progress:
     slowed: str | None
 
 
-def report(crew: Crew) -> Iterator[BlockDone | Progress]:
+def report(crew: Crew[Any]) -> Iterator[BlockDone | Progress]:
     """Yield finished blocks, and progress in between and at the end."""
     running, last = len(crew.tallies), Progress(0, 0, 0.0, 0, None, None)
     then = time.monotonic()
@@ -69,7 +72,7 @@ def report(crew: Crew) -> Iterator[BlockDone | Progress]:
     yield _sum_up(crew, last, time.monotonic() - then)
 
 
-def _sum_up(crew: Crew, before: Progress, seconds: float) -> Progress:
+def _sum_up(crew: Crew[Any], before: Progress, seconds: float) -> Progress:
     """Progress of all lanes. The rate is smoothed over the last reports."""
     done, found, repeated, answered, lost = (sum(tally[place] for tally in crew.tallies) for place in range(TALLY_SIZE))
     now = (done - before.done) / seconds if seconds > 0 else before.rate

@@ -17,10 +17,11 @@ import socket
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from reconshield.errors import UserError
 from reconshield.scan import answers, sockets, verdicts
+from reconshield.scan.batch import Batch
 from reconshield.scan.pacing import HostLimit, LossMeter, RoundTrip, TokenBucket, Window
 from reconshield.scan.verdicts import Verdict
 from reconshield.scan.work import Item, Waiting, Work
@@ -72,11 +73,22 @@ class Tally(Protocol):
     def __setitem__(self, place: int, value: int, /) -> None: ...
 
 
-class World(Protocol):
+class Job(Protocol):
+    """A block under way, however an engine keeps it."""
+
+    number: int
+
+    def batch(self) -> Batch: ...
+
+
+W = TypeVar("W", bound=Job)
+
+
+class World(Protocol[W]):
     """What a lane sees of the world: the next block or None, where finished ones go, who hears why it is slow, when to stop."""
 
-    def take(self) -> Work | None: ...
-    def give(self, work: Work) -> None: ...
+    def take(self) -> W | None: ...
+    def give(self, work: W) -> None: ...
     def tell(self, why: str) -> None: ...
     def stopped(self) -> bool: ...
 
@@ -84,7 +96,7 @@ class World(Protocol):
 class Lane:
     """One loop with its own connections and its own pace."""
 
-    def __init__(self, world: World, tally: Tally, pace: Pace) -> None:
+    def __init__(self, world: World[Work], tally: Tally, pace: Pace) -> None:
         self._world, self._tally, self._pace = world, tally, pace
         self._told: str | None = None
         self._done = self._found = self._repeated = 0

@@ -118,12 +118,18 @@ class Plan:
         self, hi: NDArray[np.uint64], lo: NDArray[np.uint64], port: NDArray[np.uint16], transport: NDArray[np.uint8]
     ) -> NDArray[np.int64]:
         """The block that each pair is measured in; -1 for a pair that is not in the plan."""
+        return self.step_of(hi, lo, port, transport) // self.block_size
+
+    def step_of(
+        self, hi: NDArray[np.uint64], lo: NDArray[np.uint64], port: NDArray[np.uint16], transport: NDArray[np.uint8]
+    ) -> NDArray[np.int64]:
+        """When each pair is measured, counted from 0 over all blocks; -1 for a pair that is not in the plan."""
         address, index = self._addresses.find(hi, lo), self._ports.find(port, transport)
         inside = (address >= 0) & (index >= 0)
         numbers = address[inside].astype(np.uint64) * np.uint64(self.ports.count) + index[inside].astype(np.uint64)
-        blocks = np.full(inside.shape, -1, dtype=np.int64)
-        blocks[inside] = self._order.index_of(numbers) // np.uint64(self.block_size)
-        return blocks
+        steps = np.full(inside.shape, -1, dtype=np.int64)
+        steps[inside] = self._order.index_of(numbers)
+        return steps
 
     def covers(self, batch: Batch, finished: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
         """Which rows are pairs that the `finished` blocks (their numbers, in any order) have measured."""

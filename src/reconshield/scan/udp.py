@@ -93,7 +93,7 @@ def _measure(
             hosts=HostLimit(options.per_host or PER_HOST) if limited else None,
         )
 
-        def make_lane(world: World, tally: Tally) -> UdpLane:
+        def make_lane(world: World[Work], tally: Tally) -> UdpLane:
             return UdpLane(world, tally, pace, options.patience, partial(payload_of, level=targets.level))
 
         with Crew(load, make_lane, iter(blocks), stop, children=0) as crew:

@@ -41,7 +41,9 @@ class Attempt:
 class UdpLane:
     """One loop with its own sockets and its own pace. `question` gives the payload of a port."""
 
-    def __init__(self, world: World, tally: Tally, pace: Pace, patience: float, question: Callable[[int], Payload]) -> None:
+    def __init__(
+        self, world: World[Work], tally: Tally, pace: Pace, patience: float, question: Callable[[int], Payload]
+    ) -> None:
         self._world, self._tally, self._pace, self._question = world, tally, pace, question
         self._waiting = Waiting(pace.hosts)
         self._parked = Parked(patience, 1 / pace.hosts.rate if pace.hosts else 0.0)

@@ -1,0 +1,88 @@
+"""One block under way in the raw engine: what is known of each of its pairs, in columns. Pure.
+
+A block is asked in rounds. A round begins with all pairs that have no verdict; when the last of them has been sent the time-out
+runs, and who has not answered by then is asked again in the next round, or was silent. Nothing is kept for a packet: an answer
+names its endpoint, the plan knows its place in the block.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reconshield.scan.batch import Batch, empty
+from reconshield.scan.plan import Pairs
+from reconshield.scan.verdicts import Verdict
+
+Rows = NDArray[np.intp]
+
+
+class Flight:
+    """The pairs of one block. `mine` says which of them are measured here; the others are somebody else's.
+
+    `which` is the number of each pair's route, `sent` when it was asked last (Unix seconds), `answered_by` the attempt that was
+    answered, `left` counts pairs of ours without a verdict, `unsent` those of this round that have not been sent, `due` is when
+    the round ends (a steady clock's seconds).
+    """
+
+    __slots__ = (
+        "_mine",
+        "_place",
+        "answered_by",
+        "attempt",
+        "due",
+        "left",
+        "number",
+        "sent",
+        "state",
+        "table",
+        "unsent",
+        "which",
+    )
+
+    def __init__(self, number: int, pairs: Pairs, which: NDArray[np.int32], mine: NDArray[np.bool_]) -> None:
+        self.number, self.which, self._mine = number, which, mine
+        self.table = empty(pairs.hi.size)
+        for name, column in zip(Pairs._fields, pairs, strict=True):
+            self.table[name] = column
+        self.state: NDArray[np.uint8] = self.table["state"]
+        self.sent = np.zeros(pairs.hi.size)
+        self.answered_by = np.zeros(pairs.hi.size, dtype=np.uint8)
+        self._place = np.empty(pairs.hi.size, dtype=np.int32)
+        self.attempt = 0
+        self.left = self.unsent = int(mine.sum())
+        self.due = inf
+
+    def waiting(self) -> Rows:
+        """The pairs of ours without a verdict."""
+        return np.flatnonzero(self._mine & (self.state == 0))
+
+    def is_new(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which of these places may take a verdict."""
+        mask: NDArray[np.bool_] = self._mine[rows] & (self.state[rows] == 0)
+        return mask
+
+    def first_of_each(self, rows: Rows) -> Rows:
+        """Where each different place comes first in `rows`; only places that may take a verdict."""
+        numbers = np.arange(rows.size, dtype=np.int32)
+        self._place[rows[::-1]] = numbers[::-1]
+        return np.flatnonzero((self._place[rows] == numbers) & self.is_new(rows))
+
+    def settle(self, rows: Rows, verdict: Verdict, at: float) -> None:
+        """Give all of these pairs one verdict, without an answer of theirs."""
+        self.table["state"][rows], self.table["reason"][rows] = verdict
+        self.table["at"][rows] = at
+        self.left -= rows.size
+
+    def next_round(self) -> Rows:
+        """Begin a round with the pairs that have no verdict."""
+        rows = self.waiting()
+        self.attempt += 1
+        self.unsent, self.due = rows.size, inf
+        return rows
+
+    def batch(self) -> Batch:
+        """The pairs that were measured here, with their states."""
+        return self.table if self._mine.all() else self.table[self._mine]

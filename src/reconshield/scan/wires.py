@@ -1,0 +1,186 @@
+"""The devices that a raw scan sends and hears by: rings for each of them, and threads that push packets out.
+
+    wires = Wires(routes, method, senders=2)       opens every socket; privileges may be dropped afterwards
+    wires.send(route_number, …)                    builds packets in a ring that has room, and lets a thread push them
+    for packets in wires.hear(): …                 what has come in
+
+Building packets is a tenth of the work, the kernel's part the rest. So one thread builds and listens, and each sender is a
+thread with rings of its own that is inside one system call most of the time. Nothing is shared but the words in the rings
+that say whose a row is.
+"""
+
+from __future__ import annotations
+
+import queue
+import select
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from reconshield.scan import filters
+from reconshield.scan.cookies import SourcePorts
+from reconshield.scan.packets import ETH_IPV4, ETH_IPV6, U8, Shape, ethernet, is_v4_number
+from reconshield.scan.raw_socket import SendQueue
+from reconshield.scan.ring import Packets, ReceiveRing, SendRing
+from reconshield.scan.route import Layer, Route, Routes
+
+NO_MAC = bytes(6)
+CHUNK = 2048
+"""Packets that are built and pushed at once at most. A ring holds two such chunks: one is built while the other is sent."""
+HEARD_AT_ONCE = 8192
+
+Key = tuple[str, bool]
+"""A device's name, and whether IPv4."""
+
+Out = SendRing | SendQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One device in one family: a ring for each sender, and one for what comes in."""
+
+    out: tuple[Out, ...]
+    come: ReceiveRing
+
+
+class Pusher:
+    """A thread that pushes the rings it is given. Sending lets go of Python's lock, so several do it at the same time."""
+
+    def __init__(self) -> None:
+        self._rings: queue.SimpleQueue[Out | None] = queue.SimpleQueue()
+        self.failure: OSError | None = None
+        self._thread = threading.Thread(target=self._work, name="raw sender", daemon=True)
+        self._thread.start()
+
+    def push(self, ring: Out) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self._rings.put(ring)
+
+    def end(self) -> None:
+        self._rings.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (ring := self._rings.get()) is not None:
+            try:
+                ring.push()
+            except OSError as failure:  # the next push raises it where it can be dealt with
+                self.failure = failure
+                return
+
+
+class Wires:
+    """Every ring of a scan."""
+
+    def __init__(self, routes: Routes, sources: SourcePorts, senders: int = 1) -> None:
+        self._routes = routes
+        self._wires: dict[Key, Wire] = {}
+        self._senders = senders
+        self._pushers: list[Pusher] = []
+        self._poll = select.poll()
+        self._turn = 0
+        try:
+            for route in routes:
+                if route.verdict is None and key_of(route) not in self._wires:
+                    self._wires[key_of(route)] = wire = open_wire(route, sources, senders)
+                    self._poll.register(wire.come, select.POLLIN)
+        except OSError:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Start the threads; they have the privileges that the caller has now."""
+        self._pushers = [Pusher() for _ in range(self._senders)]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for pusher in self._pushers:
+            pusher.end()
+        for wire in self._wires.values():
+            wire.come.close()
+            for ring in wire.out:
+                ring.close()
+
+    def rows(self, number: int, shape: Shape, most: int) -> tuple[U8, Sending] | None:
+        """Rows for at most `most` packets by this route; None while every sender is busy."""
+        wire = self._wires[key_of(self._routes[number])]
+        for _ in wire.out:
+            self._turn = (self._turn + 1) % len(wire.out)
+            ring = wire.out[self._turn]
+            room = min(most, ring.room(), CHUNK)
+            if room:
+                return ring.take(room, shape.frame), Sending(ring, self._pushers[self._turn], room)
+        return None
+
+    def hear(self) -> Iterator[Packets]:
+        """What has come in, at most so much of each wire that sending is not held up. Given back when the next is asked for."""
+        for wire in self._wires.values():
+            packets = wire.come.read(HEARD_AT_ONCE)
+            if packets is not None:
+                yield packets
+                wire.come.release(packets)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until a packet comes in, at most so long."""
+        self._poll.poll(seconds * 1000)
+
+    def watch(self, descriptor: int) -> None:
+        """Let something else that becomes readable end a `wait`."""
+        self._poll.register(descriptor, select.POLLIN)
+
+    def lost(self) -> int:
+        """Packets that this machine had no room for since the last call, in and out."""
+        lost = sum(wire.come.lost() for wire in self._wires.values())
+        for wire in self._wires.values():
+            for ring in wire.out:
+                lost, ring.dropped = lost + ring.dropped, 0
+        return lost
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """Rows that were taken from a ring."""
+
+    ring: Out
+    pusher: Pusher
+    count: int
+
+    def go(self) -> None:
+        self.ring.commit(self.count)
+        self.pusher.push(self.ring)
+
+
+def open_wire(route: Route, sources: SourcePorts, senders: int) -> Wire:
+    name, is_v4 = key_of(route)
+    protocol = ETH_IPV4 if is_v4 else ETH_IPV6
+    program = (filters.answers_v4 if is_v4 else filters.answers_v6)(sources.first, sources.last)
+    ring = not route.own and has_ring(route)
+    out = tuple(SendRing(name, protocol, 2 * CHUNK) if ring else SendQueue(2 * CHUNK, is_v4=is_v4) for _ in range(senders))
+    return Wire(out, ReceiveRing(name, protocol, program))
+
+
+def has_ring(route: Route) -> bool:
+    """Whether packets can be put on this route's device as they are. For own addresses and rare headers the kernel sends."""
+    return route.device is not None and route.device.layer in {Layer.ETHERNET, Layer.NONE}
+
+
+def has_mac(route: Route) -> bool:
+    return route.device is not None and route.device.layer is Layer.ETHERNET
+
+
+def key_of(route: Route) -> Key:
+    if route.device is None or route.source is None:
+        raise ValueError("a route without a device has no wire")
+    return route.device.name, is_v4_number(route.source)
+
+
+def link_of(route: Route) -> bytes:
+    """The bytes before the IP header, the next hop's address left open."""
+    if route.device is None or route.source is None or route.device.layer is not Layer.ETHERNET:
+        return b""
+    return ethernet(NO_MAC, route.device.address, route.source)
