@@ -161,6 +161,11 @@ def test_missing_rests_on_what_was_seen_silence_included() -> None:
     assert [(o.state.label, o.reason.label) for o in seen if o] == [("closed", "reset"), ("filtered", "no-response")]
 
 
+def test_another_service_on_an_expected_port_is_said() -> None:
+    (verdict,) = judge(read(expect(on='"10.77.0.3"', service='"http"', ports='"22"')), measured(), NOW).verdicts("missing")
+    assert (verdict.place, verdict.because) == ("10.77.0.3:22/tcp", "open, but what answers is not what is expected")
+
+
 def test_what_was_left_out_says_why() -> None:
     left_out = ((AddressSet.of("10.77.1.1"), "blackout until 12:00"),)
     policy = read(entry("closed", on='"cell"', ports='"502"'))
@@ -290,11 +295,8 @@ def test_precedence_by_brute_force(closed: list[Any], expects: list[Any], rows: 
     for ip, port, name, guessed in unique.values():
         services |= service(ip, port, name, Confidence.GUESS if guessed else Confidence.CONFIRMED)
     seen = Measured(answers(*((*place, State.OPEN) for place in unique)), "local", NOW, services=services)
-    found = {
-        str(v.endpoint): v.kind
-        for v in judge(policy, seen, NOW).verdicts()
-        if v.seen and v.seen.state is State.OPEN and not v.finding
-    }
+    verdicts = judge(policy, seen, NOW).verdicts("forbidden", "unexpected", "expired", "not-measured", "expected")
+    found = {v.place: v.kind for v in verdicts if v.seen}
     assert found == {str(Endpoint(*place)): rank(policy, closed, expects, row) for place, row in unique.items()}
 
 

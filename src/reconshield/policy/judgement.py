@@ -161,7 +161,13 @@ def add_observations(measured: Measured, verdicts: list[Verdict]) -> tuple[Verdi
         place: observation_of(rows[order[at]]) if at >= 0 else silence_at(place, measured.at)
         for place, at in zip(waiting, found, strict=True)
     }
-    return tuple(replace(v, seen=seen[v.endpoint]) if v.endpoint in seen and v.kind == "missing" else v for v in verdicts)
+    return tuple(with_observation(v, seen[v.endpoint]) if v.endpoint in seen and v.kind == "missing" else v for v in verdicts)
+
+
+def with_observation(verdict: Verdict, seen: Observation) -> Verdict:
+    """A missing endpoint with its observation; it may be open after all, with something else behind it."""
+    because = "open, but what answers is not what is expected" if seen.state is State.OPEN else verdict.because
+    return replace(verdict, seen=seen, because=because)
 
 
 def silence_at(place: Endpoint, at: float) -> Observation:
