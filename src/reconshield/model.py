@@ -108,6 +108,10 @@ ChangeKind = Literal[
 """How an endpoint can differ between two measurements."""
 
 
+VerdictKind = Literal["forbidden", "unexpected", "expired", "not-measured", "missing", "accepted", "expected"]
+"""What the policy says of an endpoint, the worst first."""
+
+
 class Severity(StrEnum):
     """Harm if a finding is true; fixed by the check. Listed from least to worst."""
 

@@ -19,6 +19,7 @@ from reconshield import __version__
 from reconshield.cli import (
     alert,
     catalogue,
+    check,
     doctor,
     evidence,
     fingerprints,
@@ -62,6 +63,7 @@ app.add_typer(fingerprints.app, name="fingerprints")
 app.add_typer(firewall.app, name="firewall")
 app.add_typer(grant.app, name="grant")
 app.add_typer(policy.app, name="policy")
+app.command("check")(check.check)
 app.command("scan")(scan.scan)
 app.add_typer(runs.app, name="runs")
 app.command("report")(runs.report)

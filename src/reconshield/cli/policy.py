@@ -1,4 +1,4 @@
-"""`reconshield policy`: check, show and format the file that says what is expected."""
+"""`reconshield policy`: check, show, format and propose the file that says what is expected."""
 
 from __future__ import annotations
 
@@ -85,6 +85,25 @@ def format_(
             stream.write(laid_out)
         path.chmod(mode)
         call.print(f"{path}: laid out")
+
+
+@app.command("propose")
+def propose(
+    ctx: typer.Context,
+    policy: PolicyOption = None,
+    run: Annotated[str, typer.Option(metavar="RUN", help="The run whose state is proposed.")] = "latest",
+) -> None:
+    """Print what is open and not expected as entries to review: reason and owner are blank. Changes nothing."""
+    from reconshield.cli.runs import open_database
+    from reconshield.jobs.policy import find_policy
+    from reconshield.jobs.proposal import propose_policy
+    from reconshield.store.runs import find_run
+
+    call: Invocation = ctx.obj
+    found = find_policy(call.settings.home, policy)
+    with open_database(call) as store:
+        sys.stdout.writelines(propose_policy(store, find_run(store, run), found, time.time()))
+    call.suggest("append it to the policy (>> reconshield.toml), fill in the blanks, then: reconshield policy check")
 
 
 def locate(call: Invocation, given: Path | None) -> Path:

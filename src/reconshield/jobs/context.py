@@ -78,13 +78,13 @@ class Context:
         return Standing(verdict.kind if verdict else None, exposure.opened if exposure else None)
 
 
-def load_context(store: Store, run: Run, policy: Policy | None) -> Context:
-    """The context of a stored run, as of its end."""
+def load_context(store: Store, run: Run, policy: Policy | None, judged_at: float | None = None) -> Context:
+    """The context of a stored run as of its end; `judged_at` is when the policy is asked what has expired (also then)."""
     now = run.finished or run.started
-    judgement = judge(policy, load_measured(store, run), now) if policy else None
+    judgement = judge(policy, load_measured(store, run), judged_at or now) if policy else None
     verdicts: dict[Endpoint, Verdict] = {}
     for verdict in judgement.verdicts() if judgement else ():
-        if verdict.endpoint and verdict.finding is None and verdict.seen:
+        if verdict.endpoint and verdict.finding is None and verdict.kind != "missing" and verdict.seen:
             verdicts.setdefault(verdict.endpoint, verdict)
     exposures = {exposure.endpoint: exposure for exposure in open_at(store, run.vantage, now)}
     return Context(run.vantage, now, policy, judgement, verdicts, exposures)

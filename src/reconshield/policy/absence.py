@@ -23,6 +23,8 @@ from reconshield.policy.records import WAN, Closure, Expectation, Place
 from reconshield.policy.verdict import Array, Measured, Verdict
 
 IPV4 = AddressSet(((V4_FIRST, V4_LAST),))
+NO_HOST = "never measured"
+"""How `scope` begins the reason for addresses that no host can have, such as broadcast: nothing is asserted of them."""
 LISTED = 65_536
 """A rest of so many endpoints is looked up one by one."""
 
@@ -100,7 +102,10 @@ def not_measured(
     left = subtract(boxes, measured.whole)
     for box in split_by_reason(left, measured.left_out):
         for rest in without_singles(box, measured):
-            why = next((f": {why}" for area, why in measured.left_out if area.covers(rest.addresses)), "")
+            reason = next((why for area, why in measured.left_out if area.covers(rest.addresses)), "")
+            if reason.startswith(NO_HOST):
+                continue
+            why = f": {reason}" if reason else ""
             endpoint = only_endpoint(rest)
             zone = zone_of(policy, rest.addresses)
             yield Verdict(

@@ -46,4 +46,12 @@ def subtract(boxes: Iterable[Box], taken: Iterable[Box]) -> list[Box]:
             )
         )
         left = [piece for piece in pieces if piece]
-    return left
+    return join(left)
+
+
+def join(boxes: Iterable[Box]) -> list[Box]:
+    """Boxes of the same ports as one."""
+    alike: dict[PortSet, AddressSet] = {}
+    for box in boxes:
+        alike[box.ports] = alike.get(box.ports, AddressSet()) | box.addresses
+    return [Box(addresses, ports) for ports, addresses in alike.items()]

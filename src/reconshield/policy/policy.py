@@ -7,7 +7,6 @@ binary searches; for arrays of addresses see `arrays`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from reconshield.addresses import parse_address
 from reconshield.policy.records import (
@@ -74,6 +73,7 @@ class Policy:
         inside = {zone.name for zone in self.zones if vantage in zone.vantages}
         return frozenset({vantage} | (inside or {WAN}))
 
-    @cached_property
-    def channel_names(self) -> frozenset[str]:
-        return frozenset(channel.name for channel in self.channels)
+    @property
+    def assertions(self) -> tuple[Closure | Expectation, ...]:
+        """What says something of exposures, in order of precedence."""
+        return (*self.closed, *self.expects)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.addresses import AddressSet
-from reconshield.model import Endpoint, Finding, Observation, Service
+from reconshield.model import Endpoint, Finding, Observation, Service, VerdictKind
 from reconshield.policy.boxes import Box
 from reconshield.policy.matching import PLACE
 from reconshield.policy.records import WAN, Acceptance, Closure, Expectation
 
 Array = NDArray[Any]
-Kind = Literal["forbidden", "unexpected", "expired", "not-measured", "missing", "accepted", "expected"]
+Kind = VerdictKind
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """The worst first."""
 FAILING: frozenset[Kind] = frozenset({"forbidden", "unexpected", "expired", "not-measured"})

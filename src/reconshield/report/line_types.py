@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict, get_args
 
-from reconshield.model import ChangeKind, StateName
+from reconshield.model import ChangeKind, StateName, VerdictKind
 from reconshield.report.result import RunState
 
 
@@ -212,6 +212,56 @@ class ChangeLine(PlacePart):
     flapping: bool
 
 
+class PolicyPart(TypedDict):
+    """The entry of the policy that decides. `line` is where it begins in the file."""
+
+    file: str
+    line: int
+    table: str
+    reason: str | None
+    owner: str | None
+    expires: str | None
+
+
+class VerdictLine(TypedDict):
+    """What the policy says of an endpoint, or of many that were not measured (`addresses`, `ports`) with their number."""
+
+    v: Literal[1]
+    type: Literal["verdict"]
+    run: str
+    id: str
+    verdict: VerdictKind
+    fails: bool
+    endpoints: int
+    ip: NotRequired[str]
+    port: NotRequired[int]
+    transport: NotRequired[Literal["tcp", "udp"]]
+    name: NotRequired[str]
+    addresses: NotRequired[list[str]]
+    ports: NotRequired[str]
+    zone: str
+    service: str | None
+    finding: str | None
+    state: str | None
+    reason: str | None
+    at: str | None
+    because: str
+    policy: PolicyPart | None
+    risk: RiskPart | None
+
+
+class JudgementLine(TypedDict):
+    """How many verdicts of each kind there are, and how many of them fail."""
+
+    v: Literal[1]
+    type: Literal["judgement"]
+    run: str
+    policy: str
+    verdicts: dict[str, int]
+    failed: int
+    strict: bool
+
+
 class RejudgedLine(PlacePart):
     """One endpoint that is judged differently today on the same facts. Findings are named by their check."""
 
@@ -334,6 +384,8 @@ Line = (
     | DoubtLine
     | SummaryLine
     | ChangeLine
+    | VerdictLine
+    | JudgementLine
     | RejudgedLine
     | InputLine
     | AlertLine
