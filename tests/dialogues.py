@@ -31,7 +31,9 @@ class Recording:
 
     def place(self, probe: Probe) -> Place:
         data = self.data
-        return Place(data.get("host", "192.0.2.5"), data.get("port", probe.ports[0]), self.transport, data.get("tls", False))
+        heard = str(data.get("heard", "")).encode("latin-1")
+        port = data.get("port", probe.ports[0])
+        return Place(data.get("host", "192.0.2.5"), port, self.transport, data.get("tls", False), heard=heard)
 
     def match(self, key: str) -> Match | None:
         table = dict(self.data.get(key, {}))

@@ -56,6 +56,15 @@ TABLE = [
         None,
         "elasticsearch",
     ),
+    (
+        page(OK, "<title>PowerDNS Authoritative Server Monitor</title>\n<body><a href='/' id='appname'>PowerDNS 4.7.3</a>"),
+        "powerdns",
+        "4.7.3",
+        "http",
+    ),
+    (page(OK, "<title>SNMP Exporter</title>"), "snmp-exporter", None, "http"),
+    (page("400 Invalid header received from client", "Invalid header received from client.\n"), "privoxy", None, "http-proxy"),
+    (page(OK, '<link rel="icon" href="/static/hgicon.png" type="image/png" />'), "mercurial", None, "http"),
     (page(JSON, '{"couchdb":"Welcome","version":"3.3.2","git_sha":"11a234070"}'), "couchdb", "3.3.2", "couchdb"),
     (page("404 Not Found\r\nX-Influxdb-Version: 1.8.10", "404 page not found\n"), "influxdb", "1.8.10", "influxdb"),
     (page("200 OK\r\nX-ClickHouse-Server-Display-Name: db1", "Ok.\n"), "clickhouse", None, "http"),
@@ -171,7 +180,7 @@ def test_table_is_sound() -> None:
     for line in SIGNS:
         assert "*)" not in line[1].replace(r"\s*)", ""), line
     assert all(rule.pattern.groups <= 1 for rule in RULES)
-    assert {rule.kind for rule in RULES} == {"admin", "api", "app", "device", "metrics", "proxy"}
+    assert {rule.kind for rule in RULES} == {"admin", "api", "app", "device", "metrics", "proxy", "server"}
 
 
 def test_chunks_are_joined_as_far_as_they_came() -> None:

@@ -108,7 +108,7 @@ class Conversation:
         over = self.taken > self.limits.turns
         match step:
             case Where():
-                return replace(self.place, open=self.line is not None and self.line.ended is None)
+                return replace(self.place, open=self.line is not None and self.line.ended is None, heard=self.heard)
             case StartTls():
                 return None if over else await self._upgrade()
             case Reconnect():

@@ -67,6 +67,7 @@ class Place:
     """Where a conversation takes place: `host` is the target's name, else its address; `tls` says that TLS already runs.
 
     `open` is False once the other side has left: some servers answer a question only by hanging up, or by not doing so.
+    `heard` is what it said unasked, before the first question.
     """
 
     host: str
@@ -74,6 +75,7 @@ class Place:
     transport: str = "tcp"
     tls: bool = False
     open: bool = True
+    heard: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,10 @@ SERVER = (
     sign("tls", rb"\x16\x03[\x00-\x04].{2}\x02|\x15\x03[\x00-\x04]\x00\x02[\x01\x02]"),
     sign("smtp", rb"220[ -][^\r\n]{0,300}\b(?:E?SMTP|postfix|exim|sendmail)"),
     sign("lmtp", rb"220[ -][^\r\n]{0,300}\bLMTP"),
-    sign("ftp", rb"220[ -][^\r\n]{0,300}\b(?:FTP|vsftpd|FileZilla)"),
+    sign("smtp lmtp", rb"220[ -][^\r\n]{0,300}\bDovecot"),  # its submission and its LMTP server greet alike
+    sign("ftp", rb"220[ -][^\r\n]{0,300}(?:\bFTP|FTPd?\b|\bFileZilla)"),
     sign("smtp ftp", rb"(?:220|421|5[05]\d)[ -]"),
+    sign("varnish-cli", rb"(?:107|200) \d{1,8} *\n"),
     sign("nntp", rb"20[01][ -]"),
     sign("imap", rb"\* (?:OK|PREAUTH|BYE)\b"),
     sign("managesieve", rb"\"(?:IMPLEMENTATION|SIEVE|VERSION)\" "),
@@ -52,7 +54,7 @@ SERVER = (
     sign("clamd", rb"UNKNOWN COMMAND[\n\x00]"),
     sign("upsd", rb"ERR UNKNOWN-COMMAND\n"),
     sign("tor-control", rb"514 Authentication required|510 Unrecognized command"),
-    sign("ident", rb"[^\r\n]{0,80} : ERROR : "),
+    sign("ident", rb"[^\r\n]{0,80} : (?:ERROR|USERID) : "),
     sign("cassandra", rb"[\x83-\x86]\x00.{2}\x00\x00\x00"),
     sign("mysql", rb".{3}\x00(?:\x0a[0-9]{1,2}\.|\xff.{2}(?:#|Host |Too many))"),
     sign("postgresql", rb"E\x00\x00.{2}S(?:FATAL|ERROR|FEHLER)"),
@@ -71,6 +73,10 @@ SERVER = (
     sign("chargen", rb"[\x20-\x7e]{72}\r\n[\x20-\x7e]{72}\r\n"),
     sign("daytime", rb"(?:\w{3},? \w{3} [ \d]\d |\d{1,2} \w{3} \d{4} )[^\r\n]{8,40}\r?\n$"),
     sign("git", rb"[0-9a-f]{4}ERR "),
+    sign("lirc", rb"BEGIN\n"),
+    sign("iperf3", rb"[\x09\xff]$"),
+    sign("stomp", rb"\s{0,4}(?:ERROR|CONNECTED)\r?\n[a-z-]{1,40}:"),
+    sign("mumble", rb"\x00\x00\x00\x00\x00.(?:\x08|\x12|\x28)"),
     sign("socks", rb"\x05[\x00\x01\x02\xff]$"),
 )
 

@@ -15,7 +15,10 @@ REPEATED = ("set-cookie", "www-authenticate")
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What serves a page. `kind` is admin, api, metrics, device, proxy or app; `service` its id in the catalogue."""
+    """What serves a page. `kind` is admin, api, metrics, device, proxy, server (its own web server) or app.
+
+    `service` is its id in the catalogue.
+    """
 
     name: str
     product: str

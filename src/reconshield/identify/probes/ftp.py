@@ -109,15 +109,20 @@ def _match(greeting: str, facts: dict[str, Any], *, sure: bool = True) -> Match:
 def assess(match: Match) -> Dialogue:
     """Where TLS is offered: is a login refused without it? Then one anonymous session (RFC 1635 §2.2), and out."""
     facts = dict(match.facts)
-    yield Read(until=whole_reply)
+    hello = yield Read(until=whole_reply)
     if facts.get("login_clear") == "unknown":
         facts |= _judge_clear((yield Ask(b"USER \r\n", until=whole_reply)))
         if not (yield Reconnect()):
             return replace(match, facts=facts)
         yield Read(until=whole_reply)
     reply = yield Ask(b"USER anonymous\r\n", until=whole_reply)
-    if reply.startswith(b"331"):
+    private = re.search(rb"\bno anonymous login", hello, re.IGNORECASE) is not None
+    if reply.startswith(b"331") and private:
+        facts |= {"login_clear": "offered"} if facts.get("login_clear") == "unknown" else {}
+    elif reply.startswith(b"331"):
         reply = yield Ask(b"PASS guest@\r\n", until=whole_reply)
+        if reply.startswith(b"530") and facts.get("login_clear") == "unknown":
+            facts["login_clear"] = "offered"  # it took a password in clear, and judged it
     if reply:
         facts["anonymous"] = reply.startswith(b"230")
     yield Tell(b"QUIT\r\n")

@@ -96,6 +96,29 @@ PRODUCTS: tuple[tuple[str, str, tuple[str, str] | None], ...] = (
     (r"AmazonS3|MinIO", "MinIO", ("minio", "minio")),
 )
 
+OWN_WORDS = re.compile(r"([A-Za-z][A-Za-z0-9 _.-]{1,40})/v?(\d[\w.]{0,30})(?: \([^()]{1,60}\))?")
+"""`Server: name/version` of a server that the table does not know: it says so itself (RFC 9110 §10.2.4)."""
+ONE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{2,30}")
+DULL = frozenset(
+    {
+        "server",
+        "http",
+        "https",
+        "httpd",
+        "http-server",
+        "httpserver",
+        "web",
+        "webserver",
+        "web-server",
+        "www",
+        "none",
+        "unknown",
+    }
+)
+"""Names that name nothing."""
+IN_UPNP = re.compile(r"[^/]{1,40}(?:/\S{1,30})? (?:\S{1,30} )?UPnP/\d\.\d,? ([A-Za-z][\w .-]{0,40})/v?(\d[\w.]{0,30})")
+"""System, UPnP and product, in this order (UPnP Device Architecture 1.1 §1.2.2)."""
+
 SECURITY_HEADERS = (
     "strict-transport-security",
     "content-security-policy",
@@ -191,6 +214,8 @@ def judge_proxy(page: Page) -> dict[str, Any]:
     if page.status == 407:
         return {"auth": "required", "open_proxy": False}
     if page.status in {502, 503, 504} and page.headers.get("x-squid-error", "DNS").find("DNS") >= 0:
+        return {"auth": "none", "open_proxy": True}
+    if page.status == 404 and page.body.find("No such domain") >= 0:  # Privoxy's words
         return {"auth": "none", "open_proxy": True}
     return {"open_proxy": False} if page.status in {400, 403, 404, 405} else {}
 
@@ -310,7 +335,9 @@ def name_product(page: Page, application: Application | None, facts: dict[str, A
 
 def split_package(version: str | None) -> tuple[str | None, str | None]:
     """The upstream part of a version that a distribution made, and the whole of it."""
-    made = re.fullmatch(r"(\d[\w.]*?)[-+]\d{0,3}[\w.]*?(?:\+deb|~deb|deb|ubuntu)[\w.+~]*", version or "")
+    made = re.fullmatch(
+        r"(\d[\w.]*?)(?:[+~](?:ds|dfsg|repack)[\w.+~-]*|[-+]\d{0,3}[\w.]*?(?:\+deb|~deb|deb|ubuntu)[\w.+~]*)", version or ""
+    )
     return (made[1], version) if made else (version, None)
 
 
@@ -320,7 +347,10 @@ def read_server(server: str) -> Match | None:
         if found:
             version = found[1] if found.re.groups else None
             return Match("http", product, version, cpe=(name_cpe(*vendor, version),) if vendor else ())
-    return None
+    stated = OWN_WORDS.fullmatch(server) or IN_UPNP.fullmatch(server)
+    if stated:
+        return Match("http", stated[1], stated[2])
+    return Match("http", server) if ONE_NAME.fullmatch(server) and server.lower() not in DULL else None
 
 
 PORTS = (

@@ -122,7 +122,8 @@ def name_product(facts: dict[str, Any], names: dict[str, str], *, sure: bool) ->
 
 
 def stated_version(names: dict[str, str]) -> str | None:
-    found = re.match(r"v?(\d[\w.+-]{0,40})", names.get("version", ""))
+    """The upstream part; Cyrus tells Debian's own version behind it: `3.6.1-Debian-3.6.1-4+deb12u5`."""
+    found = re.match(r"v?(\d[\w.]{0,40})", names.get("version", ""))
     return found[1] if found else None
 
 

@@ -12,31 +12,50 @@ from typing import Any
 from reconshield.identify.probe import Ask, Dialogue, Match, Probe, StartTls, Tell, Where, first_line
 
 PREFIX = re.compile(r"(?::(\S{1,100}) )?(?:(NOTICE|CAP|\d{3})) (\S+) (.*)")
-VENDORS = {"inspircd.org": "InspIRCd", "unrealircd.org": "UnrealIRCd", "solanum.chat": "Solanum", "ergo.chat": "Ergo"}
+VENDORS = {
+    "inspircd.org": "InspIRCd",
+    "unrealircd.org": "UnrealIRCd",
+    "solanum.chat": "Solanum",
+    "ergo.chat": "Ergo",
+    "znc.in": "ZNC",
+}
 """Capabilities are named after the maker's domain."""
+OWN_WORDS = (
+    (r"BitlBee-IRCd|\bBitlBee\b", "BitlBee"),
+    (r"451 \S{1,30} :Connection not registered\b", "ngIRCd"),
+    (r"451 \S{1,30} (?:VERSION )?:You have not registered\.", "InspIRCd"),
+)
+"""How servers say that nobody has registered yet, where the words are one maker's alone."""
+LOOKING_UP = re.compile(r":?[A-Za-z0-9.-]{0,100} ?NOTICE (?:\*|AUTH) :\*\*\* ")
+"""What a server says unasked while it looks up who comes."""
 
 
 def run() -> Dialogue:
     # servers without capabilities keep silent on the first; the second is refused to everybody who has not registered
     answer = yield Ask(b"CAP LS 302\r\nVERSION\r\n", until=_listed)
+    place = yield Where()
     lines = [found for text in answer.decode("latin-1").splitlines()[:50] if (found := PREFIX.fullmatch(text.strip()))]
+    said = place.heard + answer
+    # it looks up who comes, and answers once it has
+    waiting = Match("irc", facts={"greeting": first_line(said)[:200]}) if LOOKING_UP.match(said.decode("latin-1")) else None
     if not lines or not all(found[1] or found[2] == "NOTICE" for found in lines):
-        return None
+        return waiting if not lines else None
     caps = [word for found in lines if found[2] == "CAP" for word in re.sub(r"^LS (?:\* )?:?", "", found[4]).split()]
-    texts = " ".join(found[4] for found in lines)
-    if not caps and "421" not in [found[2] for found in lines] and "451" not in [found[2] for found in lines]:
-        return None
+    if not caps and not {"421", "451"} & {found[2] for found in lines}:
+        return waiting
     facts: dict[str, Any] = {"greeting": first_line(answer)[:200], "capabilities": caps[:64]}
     name = next((found[1] for found in lines if found[1]), None)
     if name and "." in name.rstrip("."):
         facts["hostname"] = name
-    place = yield Where()
     if not place.tls:
         facts |= yield from _try_tls(caps)
     yield Tell(b"QUIT\r\n")
-    bitlbee = re.search(r"BitlBee-IRCd", texts)
+    return Match("irc", name_product(said.decode("latin-1"), caps), facts=facts)
+
+
+def name_product(text: str, caps: list[str]) -> str | None:
     vendor = next((VENDORS[word.split("/")[0]] for word in caps if word.split("/")[0] in VENDORS), None)
-    return Match("irc", "BitlBee" if bitlbee else vendor, facts=facts)
+    return vendor or next((product for words, product in OWN_WORDS if re.search(words, text)), None)
 
 
 def _try_tls(caps: list[str]) -> Any:

@@ -17,7 +17,7 @@ PRODUCTS: tuple[tuple[str, str, tuple[str, str] | None], ...] = (
 
 def run() -> Dialogue:
     hello = yield Read(until=line)
-    if not re.match(rb"(?:200|201|400|502) ", hello):
+    if not re.match(rb"(?:200|201|400|502) (?!\d{1,8} *\n)", hello):  # a number alone is the length of Varnish's greeting
         return None
     listed = yield Ask(b"CAPABILITIES\r\n", until=_whole)
     text = first_line(hello)

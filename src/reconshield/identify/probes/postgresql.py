@@ -17,6 +17,13 @@ UNKNOWN_VERSION = struct.pack("!IHH", 9, 255, 255) + b"\0"
 """A start-up message without parameters, for protocol 255.255."""
 SOURCE = re.compile(r"^(?:.*[/\\])?(?:postmaster|backend_startup)\.c$")
 
+OTHERS = (
+    (r"pgbouncer|bad packet header: '[0-9a-f]{16}'", "PgBouncer"),
+    (r"\bodyssey\b", "Odyssey"),
+    (r"\bCockroachDB\b", "CockroachDB"),
+)
+"""Poolers and databases that speak this protocol, by their own words in an error."""
+
 whole_message = prefixed(4, at=1, extra=-4)
 
 
@@ -56,8 +63,8 @@ def _match(error: dict[str, str], facts: dict[str, Any]) -> Match:
     facts["error"] = error["M"]
     if SOURCE.match(error.get("F", "")) and error.get("R") == "ProcessStartupPacket":
         return Match("postgresql", "PostgreSQL", facts=facts, cpe=(name_cpe("postgresql", "postgresql"),))
-    pooler = re.search(r"\b(pgbouncer|odyssey|CockroachDB)\b", " ".join(error.values()), re.IGNORECASE)
-    return Match("postgresql", pooler[1] if pooler else None, facts=facts)
+    pooler = next((name for pattern, name in OTHERS if re.search(pattern, " ".join(error.values()), re.IGNORECASE)), None)
+    return Match("postgresql", pooler, facts=facts)
 
 
 PROBE = Probe("postgresql", ports=(5432, 5433, 6432), run=run)

@@ -26,6 +26,7 @@ PRODUCTS: tuple[tuple[str, str, tuple[str, str] | None], ...] = (
     (r"hMailServer", "hMailServer smtpd", ("hmailserver", "hmailserver")),
     (r"Python SMTP (?:proxy version )?(\d[\w.]*)", "Python smtpd", None),
     (r"Zimbra", "Zimbra smtpd", ("zimbra", "collaboration")),
+    (r"Dovecot", "Dovecot submissiond", ("dovecot", "dovecot")),
     (r"qmail|netqmail", "qmail smtpd", None),
 )
 
@@ -50,6 +51,8 @@ def run() -> Dialogue:
     reply = yield Ask(EHLO, until=whole_reply)
     if not reply.startswith((b"250", b"502 5.5.1", b"500 5.5.1")) and not (reply[:1] == b"5" and b"SMTP" in hello):
         return None
+    if not reply.startswith(b"250") and b"Dovecot" in hello:
+        return None  # knows no EHLO: its LMTP server, which greets in the same words
     extensions = read_extensions(reply)
     facts: dict[str, Any] = {"capabilities_tls" if inside else "capabilities": extensions} if extensions else {}
     facts["mechanisms_tls" if inside else "mechanisms_clear"] = mechanisms(extensions)

@@ -16,7 +16,8 @@ KEY = b"agent.version"
 
 def run() -> Dialogue:
     answer = yield Ask(HEADER + len(KEY).to_bytes(8, "little") + KEY, until=prefixed(4, at=5, extra=4, order="little"))
-    found = re.fullmatch(rb"ZBXD[\x01\x03](.)\0{7}(\d{1,2}\.\d{1,2}[\w.]{0,20})", answer, re.DOTALL)
+    # four bytes of length, then four of the length before compression, which the second agent fills in
+    found = re.fullmatch(rb"ZBXD[\x01\x03](.)\0{3}.{4}(\d{1,2}\.\d{1,2}[\w.]{0,20})", answer, re.DOTALL)
     if not found or found[1][0] != len(found[2]):
         return None
     version = found[2].decode("ascii")
