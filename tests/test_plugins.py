@@ -11,7 +11,9 @@ import reconshield
 PACKAGE = Path(reconshield.__file__).parent
 
 
-@pytest.mark.parametrize("folder", ["alert/channels", "checks/rules", "identify/probes", "firewall/readers", "intake/formats"])
+@pytest.mark.parametrize(
+    "folder", ["alert/channels", "checks/rules", "detect/readers", "identify/probes", "firewall/readers", "intake/formats"]
+)
 def test_every_file_is_listed(folder: str) -> None:
     listing = (PACKAGE / folder / "__init__.py").read_text()
     for file in sorted((PACKAGE / folder).glob("*.py")):

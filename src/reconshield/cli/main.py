@@ -20,6 +20,7 @@ from reconshield.cli import (
     alert,
     catalogue,
     check,
+    detect,
     doctor,
     evidence,
     fingerprints,
@@ -75,6 +76,7 @@ app.command("import")(imports.import_)
 app.add_typer(monitor.app, name="monitor")
 app.command("worker")(monitor.worker)
 app.add_typer(alert.app, name="alert")
+app.add_typer(detect.app, name="detect")
 app.command("doctor")(doctor.doctor)
 
 

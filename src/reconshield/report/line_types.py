@@ -286,6 +286,40 @@ class InputLine(TypedDict):
     bad: int
 
 
+EvidencePart = TypedDict("EvidencePart", {"class": str, "points": int, "because": str, "source": str})
+"""One addend of a detection's score: its class, its points, why, and the technique it leans on."""
+
+
+class DetectionLine(TypedDict):
+    """A conversation that should be looked at. `held` says which rule kept the rating down; `interval_s` is that of its
+    rhythm.
+    """
+
+    v: Literal[1]
+    type: Literal["detection"]
+    src: str
+    dst: str
+    port: int
+    transport: str
+    score: int
+    rating: str
+    held: str
+    evidence: list[EvidencePart]
+    first: str | None
+    last: str | None
+    flows: int
+    sent_bytes: int
+    received_bytes: int
+    app: str
+    zone: str
+    allowed: bool
+    interval_s: float | None
+    sample: list[str]
+    refuted: str
+    next: str
+    attack: list[str]
+
+
 class AlertLine(TypedDict):
     """One alert as it is told, or as it stands. `key` is the idempotency key of the notice that carries it."""
 
@@ -388,6 +422,7 @@ Line = (
     | JudgementLine
     | RejudgedLine
     | InputLine
+    | DetectionLine
     | AlertLine
     | DiagnosisLine
     | RulingLine

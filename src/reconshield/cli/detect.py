@@ -1,0 +1,88 @@
+"""`reconshield detect`: is something talking that should not? Flow logs and captures, judged by evidence."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reconshield.cli.console import Invocation
+
+if TYPE_CHECKING:
+    from reconshield.jobs.detect import Detected, Input
+
+SHOWN = 20
+"""Detections in the terminal; all of them with --all or --json."""
+
+app = typer.Typer(no_args_is_help=True, help="Is something talking that should not? Detections over flow logs and captures.")
+
+
+@app.callback()
+def detect() -> None:
+    """A group of verbs, however few there are."""
+
+
+@app.command("run")
+def run(
+    ctx: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Flow logs and captures.", show_default=False)],
+    policy: Annotated[
+        Path | None, typer.Option("--policy", metavar="FILE", help="The policy file (reconshield.toml here or in home).")
+    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="24h", help="Only flows of that time before now.")] = None,
+    format_: Annotated[str, typer.Option("--format", metavar="NAME", help="The format of the files.")] = "auto",
+    everything: Annotated[bool, typer.Option("--all", help="Every detection, not just the worst 20.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
+) -> None:
+    """Judge the traffic in flow logs and captures: what a zone does not allow, and what else speaks against it."""
+    from reconshield.jobs.detect import detect_files, make_setting
+    from reconshield.jobs.policy import find_policy
+    from reconshield.jobs.times import parse_duration
+
+    call: Invocation = ctx.obj
+    now = time.time()
+    setting = make_setting(find_policy(call.settings.home, policy), now)
+    begin = now - parse_duration(since, "--since") if since else None
+    found = detect_files(files, setting, since=begin, format_=format_, told=lambda read: tell_input(call, read, as_json))
+    if as_json:
+        print_lines(call, found)
+    else:
+        print_detections(call, found, everything=everything)
+
+
+def tell_input(call: Invocation, read: Input, as_json: bool) -> None:
+    from reconshield.report.detections import input_line, input_text
+    from reconshield.text import json_text
+
+    if as_json:
+        call.print(json_text(input_line(str(read.path), read.format, read.records, read.bad)))
+    else:
+        call.print(f"{read.path}  {input_text(read.format, read.records, tuple(read.faults), read.bad)}")
+
+
+def print_lines(call: Invocation, found: Detected) -> None:
+    from reconshield.report.detections import detection_line
+    from reconshield.text import json_text
+
+    for detection in found.matches.detections:
+        call.print(json_text(detection_line(detection)))
+    for detection in found.matches.allowed:
+        call.print(json_text(detection_line(detection, allowed=True)))
+
+
+def print_detections(call: Invocation, found: Detected, *, everything: bool) -> None:
+    from reconshield.cli.runs import print_rows, width_of_terminal
+    from reconshield.jobs.detect import conclusion
+    from reconshield.report.detections import brief_rows, detection_rows
+
+    width, matches = width_of_terminal(), found.matches
+    shown = matches.detections if everything else matches.detections[:SHOWN]
+    print_rows(call, detection_rows(shown, width))
+    if shown:
+        call.print("")
+    print_rows(call, brief_rows("allowed", matches.allowed[:SHOWN], width))
+    call.print(conclusion(found))
+    if len(shown) < len(matches.detections):
+        call.suggest("reconshield detect run --all …   every detection")

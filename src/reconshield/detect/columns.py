@@ -1,0 +1,215 @@
+"""Tables of text, read by columns instead of by lines: the quick way through Zeek, VPC and other flow logs.
+
+A piece of a file becomes an array of bytes; the places of its separators give the first and last byte of each field; a column
+of numbers or addresses is then read one character position at a time over all rows at once. A field that is no number is
+found by the same passes and comes back as "not known" or in a mask, so that its row can be named.
+
+    bytes -> cut_table -> Table -> column -> decimals | integers | addresses | labels
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+Places = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+LINE_FEED, RETURN = 10, 13
+ZERO, POINT = np.uint8(48), np.uint8(46)
+POWERS = 10.0 ** np.arange(20)
+V4_BLOCK = np.uint64(0xFFFF << 32)
+MAX_DIGITS = 18
+MAX_LABEL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One field of every row: where it begins and how long it is, in `data`."""
+
+    data: Bytes
+    start: Places
+    length: Places
+
+    def grid(self, width: int) -> Bytes:
+        """The first `width` characters of every field, a row a character position; 0 behind the end of a field."""
+        padded = np.pad(self.data, (0, width)) if self.data.size < width or self._ends_late(width) else self.data
+        windows = np.lib.stride_tricks.sliding_window_view(padded, width)
+        grid = np.ascontiguousarray(windows[self.start].T)
+        grid *= np.arange(width)[:, None] < self.length
+        return grid
+
+    def _ends_late(self, width: int) -> bool:
+        return bool(self.start.size) and int(self.start.max()) + width > self.data.size
+
+    def text(self, row: int) -> bytes:
+        begin = int(self.start[row])
+        return self.data[begin : begin + int(self.length[row])].tobytes()
+
+    def texts(self) -> list[bytes]:
+        """Every field as bytes."""
+        whole = self.data.tobytes()
+        return [whole[a : a + n] for a, n in zip(self.start.tolist(), self.length.tolist(), strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of one piece that have the right number of fields.
+
+    `starts` and `ends` have a row a line and a column a field; `line` is the place of each row among the lines of the piece;
+    `odd` the places of the lines that have another number of fields; `begin` where each line of the piece begins.
+    """
+
+    data: Bytes
+    starts: Places
+    ends: Places
+    line: Places
+    odd: Places
+    begin: Places
+    finish: Places
+
+    def column(self, number: int) -> Column:
+        start = self.starts[:, number]
+        return Column(self.data, start, self.ends[:, number] - start)
+
+    def odd_line(self, line: int) -> bytes:
+        return self.data[int(self.begin[line]) : int(self.finish[line])].tobytes()
+
+    @property
+    def lines(self) -> int:
+        return self.begin.size
+
+
+def cut_table(piece: bytes, separator: int, fields: int) -> Table:
+    """Cut whole lines (each ending with a line feed) into `fields` fields at `separator`."""
+    # The passes below take 0 for the end of a field, so one that a file holds becomes a byte that is never right.
+    data = np.frombuffer(piece.replace(b"\0", b"\xff"), np.uint8)
+    is_feed = data == LINE_FEED
+    marks = np.flatnonzero(is_feed | (data == separator))
+    table = marks.reshape(-1, fields) if marks.size % fields == 0 else None
+    if table is None or not is_feed[table[:, -1]].all() or np.count_nonzero(is_feed) != len(table):
+        return _cut_uneven(data, marks, is_feed, fields)
+    begin, finish = _line_ends(data, table[:, -1])
+    starts = np.empty_like(table)
+    starts[:, 0], starts[:, 1:] = begin, table[:, :-1] + 1
+    ends = table
+    ends[:, -1] = finish
+    return Table(data, starts, ends, np.arange(len(table)), np.empty(0, np.int64), begin, finish)
+
+
+def _cut_uneven(data: Bytes, marks: Places, is_feed: Mask, fields: int) -> Table:
+    """The same when some lines have another number of fields, as comments do."""
+    is_end = is_feed[marks]
+    begin, finish = _line_ends(data, marks[is_end])
+    last = np.flatnonzero(is_end)
+    good = np.diff(last, prepend=-1) == fields
+    line = np.flatnonzero(good)
+    ends = marks[last[line][:, None] + np.arange(1 - fields, 1)]
+    starts = np.concatenate([begin[line][:, None], ends[:, :-1] + 1], axis=1)
+    ends[:, -1] = finish[line]
+    return Table(data, starts, ends, line, np.flatnonzero(~good), begin, finish)
+
+
+def _line_ends(data: Bytes, feeds: Places) -> tuple[Places, Places]:
+    """Where each line begins, and where its text ends: before the line feed and a carriage return."""
+    begin = np.empty_like(feeds)
+    begin[:1], begin[1:] = 0, feeds[:-1] + 1
+    returns = (data[np.maximum(feeds - 1, 0)] == RETURN) & (feeds > begin)
+    return begin, feeds - returns
+
+
+def integers(column: Column, unknown: int = -1) -> tuple[NDArray[np.int64], Mask]:
+    """Whole numbers, `unknown` where the field is none; and where it is one."""
+    value = np.zeros(column.start.size, np.int64)
+    right = (column.length > 0) & (column.length <= MAX_DIGITS)
+    for char in column.grid(int(min(column.length.max(initial=1), MAX_DIGITS))):
+        digit = char - ZERO  # of characters before "0" this is large, for it wraps
+        here = digit < 10
+        right &= here | (char == 0)
+        value = np.where(here, value * 10 + digit, value)
+    return np.where(right, value, unknown), right
+
+
+def decimals(column: Column) -> tuple[NDArray[np.float64], Mask]:
+    """Numbers with or without a fraction, NaN where the field is none; and where it is one. No exponents, no signs."""
+    value = np.zeros(column.start.size, np.int64)
+    scale = np.zeros(column.start.size, np.uint8)
+    pointed = np.zeros(column.start.size, bool)
+    right = (column.length > 0) & (column.length <= MAX_DIGITS + 1)
+    for char in column.grid(int(min(column.length.max(initial=1), MAX_DIGITS + 1))):
+        digit = char - ZERO
+        here, point = digit < 10, char == POINT
+        right &= here | (point & ~pointed) | (char == 0)
+        value = np.where(here, value * 10 + digit, value)
+        scale += here & pointed
+        pointed |= point
+    return np.where(right, value / POWERS[scale], np.nan), right
+
+
+def addresses(column: Column) -> tuple[NDArray[np.uint64], NDArray[np.uint64], Mask]:
+    """High and low halves of each address, IPv4 v4-mapped; and where the field is an address."""
+    low, right = _ipv4(column)
+    high = np.zeros(low.size, np.uint64)
+    known: dict[bytes, tuple[int, int] | None] = {}
+    for row in np.flatnonzero(~right).tolist():
+        text = column.text(row)
+        if text not in known:
+            known[text] = _ipv6(text)
+        if (halves := known[text]) is not None:
+            high[row], low[row] = halves
+            right[row] = True
+    return high, low, right
+
+
+def _ipv4(column: Column) -> tuple[NDArray[np.uint64], Mask]:
+    """Dotted addresses, each part at most 255 and without a leading zero."""
+    count = column.start.size
+    value, part = np.zeros(count, np.uint32), np.zeros(count, np.uint16)
+    digits, dots = np.zeros(count, np.uint8), np.zeros(count, np.uint8)
+    right = (column.length >= 7) & (column.length <= 15)
+    for char in column.grid(15):
+        digit = char - ZERO
+        here, dot = digit < 10, char == POINT
+        right &= (here & ((digits == 0) | (part > 0))) | (dot & (digits > 0)) | (char == 0)
+        value = np.where(dot, (value << 8) | part, value)
+        part = np.where(here, part * 10 + digit, part * ~dot)
+        digits = (digits + here) * ~dot
+        dots += dot
+        right &= (part <= 255) & (digits <= 3)
+    right &= (dots == 3) & (digits > 0)
+    number = (value << 8) | part
+    return np.where(right, number | V4_BLOCK, np.uint64(0)), right
+
+
+def _ipv6(text: bytes) -> tuple[int, int] | None:
+    if b":" not in text or len(text) > 45 or b"%" in text:
+        return None
+    try:
+        number = int(IPv6Address(text.decode("ascii", "replace")))
+    except ValueError:
+        return None
+    return number >> 64, number & (2**64 - 1)
+
+
+def labels(column: Column, value_of: Callable[[bytes], int]) -> NDArray[np.int64]:
+    """A number for each field by its text. `value_of` is asked once for each different text of the piece."""
+    different, at, which = np.unique(_packed(column), return_index=True, return_inverse=True)
+    numbers = np.array([value_of(column.text(row)) for row in at.tolist()], np.int64)
+    return numbers[which.reshape(-1)] if different.size else np.zeros(0, np.int64)
+
+
+def _packed(column: Column) -> NDArray[Any]:
+    """The fields as keys that sort quickly: up to 7 characters are one number, longer ones fixed-width bytes."""
+    width = int(min(column.length.max(initial=1), MAX_LABEL))
+    if width > 7:
+        return np.ascontiguousarray(column.grid(width).T).view(f"S{width}").reshape(-1)
+    key = column.length.astype(np.uint64)
+    for char in column.grid(width):
+        key = (key << np.uint64(8)) | char
+    return key

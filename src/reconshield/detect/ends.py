@@ -1,0 +1,52 @@
+"""The addresses of many conversations, each once and in order, so that a question about a set is a question about a few ranges.
+
+ends = Ends(conversations); ends.within(addresses)[ends.src]      which conversations began inside `addresses`
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reconshield.addresses import AddressSet, text_of
+
+Array = NDArray[Any]
+LOW = 2**64 - 1
+
+
+class Ends:
+    """Different addresses in order; `src` and `dst` say which of them the two sides of each conversation are."""
+
+    def __init__(self, conversations: Array) -> None:
+        hi = np.concatenate([conversations["src_hi"], conversations["dst_hi"]])
+        lo = np.concatenate([conversations["src_lo"], conversations["dst_lo"]])
+        order = np.lexsort([lo, hi])
+        first = np.ones(order.size, bool)
+        first[1:] = (hi[order][1:] != hi[order][:-1]) | (lo[order][1:] != lo[order][:-1])
+        number = np.empty(order.size, np.int64)
+        number[order] = np.cumsum(first) - 1
+        self.hi, self.lo = hi[order][first], lo[order][first]
+        self.src, self.dst = number[: conversations.size], number[conversations.size :]
+
+    def __len__(self) -> int:
+        return int(self.hi.size)
+
+    def text(self, number: int) -> str:
+        return text_of(int(self.hi[number]) << 64 | int(self.lo[number]))
+
+    def within(self, area: AddressSet) -> NDArray[np.bool_]:
+        """Which of the addresses are in `area`."""
+        found = np.zeros(len(self), bool)
+        for first, last in area.ranges:
+            found[self._place(first) : self._place(last + 1)] = True
+        return found
+
+    def _place(self, address: int) -> int:
+        """How many of the addresses are lower than this one."""
+        hi, lo = address >> 64, address & LOW
+        if hi > LOW:
+            return len(self)
+        begin, end = (int(np.searchsorted(self.hi, np.uint64(hi), side=side)) for side in ("left", "right"))
+        return begin + int(np.searchsorted(self.lo[begin:end], np.uint64(lo)))

@@ -1,0 +1,135 @@
+"""What should be spoken where: ports to services, and the traffic that zones allow. Look-ups are given, so this stays pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reconshield.addresses import PortSet
+from reconshield.detect.ends import Ends
+from reconshield.detect.flows import UNRECOGNISED
+from reconshield.policy import Policy, Traffic
+
+Array = NDArray[Any]
+TRANSPORTS = {6: "tcp", 17: "udp"}
+
+WRAPPED = frozenset({"tls", "quic"})
+"""Names of what wraps other protocols; what is inside stays unseen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the catalogue says of ports. `at` gives the services that a port has, the likeliest first, with the way each uses
+    TLS (`none`, `starttls`, `implicit`); `ports_of` the ports of a service.
+    """
+
+    at: Callable[[int, str], tuple[tuple[str, str], ...]] = lambda _port, _transport: ()
+    ports_of: Callable[[str], PortSet] = lambda _: PortSet()
+
+    def mismatch(self, port: int, transport: str, app: str) -> str | None:
+        """Why the protocol that was seen does not belong on a port; None where it does, or where nobody can tell."""
+        usual = self.at(port, transport)
+        if not app or not usual:
+            return "SSH off its port" if app == "ssh" and not usual else None
+        names = {name for name, _ in usual}
+        spoken = app.split(",")
+        wrapped = any(tls == "implicit" for _, tls in usual)
+        if names & set(spoken) or (WRAPPED & set(spoken) and wrapped):
+            return None
+        if app == UNRECOGNISED:
+            # Only where the first octets of the usual protocol would have been recognised does their absence mean anything.
+            return f"first octets were no {usual[0][0]} and nothing else that is known" if transport == "tcp" else None
+        return f"{app} was spoken, not {'TLS' if wrapped else usual[0][0]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """For each conversation: is a zone's traffic policy over it, does it allow it, and which entry or zone decides."""
+
+    governed: NDArray[np.bool_]
+    allowed: NDArray[np.bool_]
+    secure: NDArray[np.bool_]
+    entry: NDArray[np.int64]
+    zone: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficPolicy:
+    """The [[traffic]] entries of a policy, ready to be asked about many conversations at once."""
+
+    policy: Policy
+    services: Services
+    now: float
+    ports: Mapping[int, PortSet] = field(default_factory=dict)
+
+    def judge(self, rows: Array, ends: Ends, apps: tuple[str, ...]) -> Verdicts:
+        """Ask both sides: the zone that sends must allow `out`, the zone that receives `in`, one zone for both `within`."""
+        zones = zone_numbers(self.policy, ends)
+        src, dst = zones[ends.src], zones[ends.dst]
+        governed_zones = self._governed()
+        out, within = src != dst, (src == dst) & (src >= 0)
+        allowed = {side: np.zeros(rows.size, bool) for side in ("out", "in", "within")}
+        entry = np.full(rows.size, -1, np.int64)
+        for number, rule in enumerate(self.policy.traffic):
+            if rule.ends is not None and rule.ends <= self.now:
+                continue
+            here = (src if rule.direction == "out" else dst) == self._zone_number(rule.zone)
+            here &= within if rule.direction == "within" else out
+            here &= self._ports_match(rule, rows, apps)
+            inside = ends.within(rule.area)
+            other = ends.src if rule.direction == "in" else ends.dst
+            here &= inside[other]
+            allowed[rule.direction] |= here
+            entry = np.where(here & (entry < 0), number, entry)
+        asks_out, asks_in = out & np.isin(src, governed_zones), out & np.isin(dst, governed_zones)
+        asks_within = within & np.isin(src, governed_zones)
+        wrong_out, wrong_in = asks_out & ~allowed["out"], asks_in & ~allowed["in"]
+        wrong = wrong_out | wrong_in | (asks_within & ~allowed["within"])
+        zone = np.where(wrong_in & ~wrong_out, dst, np.where(asks_out | within, src, dst))
+        secure = np.isin(zone, [number for number, found in enumerate(self.policy.zones) if found.secure])
+        governed = asks_out | asks_in | asks_within
+        return Verdicts(governed, governed & ~wrong, secure, entry, zone)
+
+    def _governed(self) -> list[int]:
+        """Zones that say what they talk: secure ones, and those with any [[traffic]] entry."""
+        said = {rule.zone for rule in self.policy.traffic}
+        return [number for number, zone in enumerate(self.policy.zones) if zone.secure or zone.name in said]
+
+    def _zone_number(self, name: str) -> int:
+        return next((number for number, zone in enumerate(self.policy.zones) if zone.name == name), -1)
+
+    def _ports_match(self, rule: Traffic, rows: Array, apps: tuple[str, ...]) -> Array:
+        """Where port and protocol are what an entry allows. A service counts by what was spoken, else by its port."""
+        if rule.port_set is None and not rule.service_ids:
+            return np.ones(rows.size, bool)
+        found = np.zeros(rows.size, bool)
+        if rule.port_set is not None:
+            found |= ports_in(rule.port_set, rows)
+        for service in sorted(rule.service_ids):
+            speaks = np.array([service in app.split(",") for app in apps])[rows["app"]]
+            open_ = np.array([not app or app == UNRECOGNISED or bool(WRAPPED & set(app.split(","))) for app in apps])[
+                rows["app"]
+            ]
+            found |= speaks | (open_ & ports_in(self.services.ports_of(service), rows))
+        return found
+
+
+def zone_numbers(policy: Policy, ends: Ends) -> NDArray[np.int64]:
+    """The zone of each address of `ends` by its number in the policy, -1 for `wan`."""
+    numbers = np.full(len(ends), -1, np.int64)
+    for number in range(len(policy.zones)):
+        numbers[ends.within(policy.zone_map.area_of(number))] = number
+    return numbers
+
+
+def ports_in(ports: PortSet, rows: Array) -> Array:
+    found = np.zeros(rows.size, bool)
+    for transport, name in TRANSPORTS.items():
+        same = rows["transport"] == transport
+        for first, last in getattr(ports, name):
+            found |= same & (rows["dport"] >= first) & (rows["dport"] <= last)
+    return found

@@ -1,0 +1,64 @@
+"""A file of JSON objects, one a line, as most sensors write it; every line that is no object is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from reconshield.detect.flows import Bad, Chunks
+from reconshield.detect.pieces import TooLong, cut_lines
+
+Object = dict[str, Any]
+
+
+def read_objects(chunks: Chunks) -> Iterator[tuple[int, Object] | Bad]:
+    """Each object with the number of its line."""
+    for piece in cut_lines(chunks):
+        if isinstance(piece, TooLong):
+            yield Bad(f"line {piece.line}", "the line is longer than 1 MiB")
+            continue
+        for number, line in enumerate(piece.data.split(b"\n"), piece.first):
+            if not line or line.isspace():
+                continue
+            try:
+                found = orjson.loads(line)
+            except ValueError as error:
+                yield Bad(f"line {number}", f"no JSON: {error}")
+                continue
+            if isinstance(found, dict):
+                yield number, found
+            else:
+                yield Bad(f"line {number}", "no JSON object")
+
+
+def first_objects(head: bytes, count: int = 5) -> list[Object]:
+    """The first objects of a file by its head, for recognising it."""
+    found = []
+    for line in head.split(b"\n", count + 20)[: count + 20]:
+        try:
+            value = orjson.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            found.append(value)
+        if len(found) == count:
+            break
+    return found
+
+
+def read_moment(value: object) -> float:
+    """Unix seconds of a number, its text, or an ISO 8601 time (also with `+0200`); NaN where it is none."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value).timestamp()
+        except (ValueError, OverflowError):
+            try:
+                return float(value)
+            except ValueError:
+                return float("nan")
+    return float("nan")

@@ -1,0 +1,11 @@
+"""All formats of flow logs and captures, in the order in which a file is tried."""
+
+from reconshield.detect.flows import Reader
+from reconshield.detect.readers import eve, pcap, pcapng, zeek_conn
+
+READERS: tuple[Reader, ...] = (pcap.READER, pcapng.READER, zeek_conn.READER, eve.READER)
+
+
+def recognise(head: bytes) -> Reader | None:
+    """The format of a file by its first bytes (64 KiB are enough); None for one that nobody knows."""
+    return next((reader for reader in READERS if reader.recognises(head)), None)

@@ -1,0 +1,60 @@
+"""A match in traffic, as detection, reports, alerts and the store hand it on: what was seen, and every point with its reason.
+
+Values without behaviour. `detect` makes them, everybody may read them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NOTED = "noted"
+"""The rating below Low: kept, counted, and not shown unless asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One addend: its class, its points, why, and the ATT&CK technique or source it leans on."""
+
+    kind: str
+    points: int
+    because: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """A score with its rating, and which rule held the rating down."""
+
+    score: int
+    rating: str
+    held: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One (source, destination, port, transport) that should be looked at, with everything it rests on.
+
+    Times are Unix seconds. `sample` says where some of its flows stand (`file:line`); `hours` counts flows an hour for a
+    picture.
+    """
+
+    src: str
+    dst: str
+    port: int
+    transport: str
+    grade: Grade
+    evidence: tuple[Evidence, ...]
+    first: float
+    last: float
+    flows: int
+    sent: int
+    received: int
+    app: str = ""
+    zone: str = ""
+    names: tuple[str, ...] = ()
+    sample: tuple[str, ...] = ()
+    hours: tuple[int, ...] = ()
+    interval: float | None = None
+    refuted: str = ""
+    following: str = ""
+    attack: tuple[str, ...] = ()

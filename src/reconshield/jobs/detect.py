@@ -1,0 +1,185 @@
+"""`detect run`: flow logs and captures in, detections out.
+
+    files -> unpacked pieces -> reader -> tally -> match against policy, catalogue, documented ports and our own scans
+
+A file that cannot be read as a whole gives what it has; nothing is guessed. Only when nothing at all could be read is it a
+mistake of the user's.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import stat
+import zlib
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from io import BufferedReader
+from itertools import chain
+from pathlib import Path
+from typing import cast
+
+from reconshield.detect.expected import Services
+from reconshield.detect.flows import Bad, Cut, Flows, Item, Reader
+from reconshield.detect.match import Matches, PortUse, Setting, match
+from reconshield.detect.readers import READERS, recognise
+from reconshield.detect.tally import Tally
+from reconshield.errors import UserError
+from reconshield.policy import Policy
+from reconshield.text import count
+
+CHUNK = 1 << 20
+HEAD = 1 << 16
+FAULTS_SHOWN = 3
+PACKED: dict[bytes, Callable[[BufferedReader], BufferedReader]] = {
+    b"\x1f\x8b": lambda file: cast("BufferedReader", gzip.GzipFile(fileobj=file)),
+    b"BZh": lambda file: cast("BufferedReader", bz2.BZ2File(file)),
+    b"\xfd7zXZ\x00": lambda file: cast("BufferedReader", lzma.LZMAFile(file)),  # noqa: SIM115 - who opened the file closes it
+}
+"""First bytes of packed files, and what unpacks them."""
+
+
+@dataclass(slots=True)
+class Input:
+    """A file that was read: its format, its records, and what could not be used (the first of it in words)."""
+
+    path: Path
+    format: str = ""
+    records: int = 0
+    bad: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def fault(self, text: str) -> None:
+        self.bad += 1
+        if len(self.faults) < FAULTS_SHOWN:
+            self.faults.append(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """What came of it."""
+
+    inputs: tuple[Input, ...]
+    matches: Matches
+
+
+def detect_files(
+    paths: Iterable[Path], setting: Setting, *, since: float | None = None, format_: str = "auto", told: Callable[[Input], None]
+) -> Detected:
+    """Read all files and judge them together. `told` hears of each file when it has been read."""
+    inputs = []
+    with Tally() as tally:
+        for number, path in enumerate(paths):
+            found = Input(path)
+            read_into(tally, found, number, since, format_)
+            inputs.append(found)
+            told(found)
+        if not any(found.records for found in inputs):
+            first = inputs[0]
+            what = first.faults[0] if first.faults else "there is no record in it"
+            raise UserError(f"nothing could be read: {what}", where=str(first.path), hint="reconshield detect run --help")
+        named = replace(setting, sources=tuple(str(found.path) for found in inputs))
+        return Detected(tuple(inputs), match(tally, named))
+
+
+def read_into(tally: Tally, found: Input, number: int, since: float | None, format_: str) -> None:
+    """Add a file's flows to the tally and note what is wrong with it."""
+    try:
+        with open_log(found.path) as file, closing(pieces_of(file, found)) as pieces:
+            head = next(pieces, b"")
+            reader = choose_reader(head, found.path, format_)
+            found.format = reader.name
+            for item in reader.read(chain([head], pieces)):
+                take_item(tally, item, found, number, since)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UserError(f"the file cannot be read: {reason}", where=str(found.path), hint=f"ls -l {found.path}") from error
+
+
+def take_item(tally: Tally, item: Item, found: Input, number: int, since: float | None) -> None:
+    match item:
+        case Flows(rows, apps):
+            found.records += rows.size
+            tally.add(Flows(rows[~(rows["start"] < since)], apps) if since is not None else item, number)
+        case Bad(where, why):
+            found.fault(f"{where}: {why}")
+        case Cut(why):
+            found.fault(why)
+
+
+def open_log(path: Path) -> BufferedReader:
+    """The file, a regular one: a pipe or device could wait for ever."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise UserError("this is no regular file", where=str(path), hint="give a flow log or a capture")
+    return path.open("rb")
+
+
+def pieces_of(file: BufferedReader, found: Input) -> Generator[bytes, None, None]:
+    """The unpacked content. A packed file that is cut or broken gives what could be unpacked."""
+    start = file.read(6)
+    file.seek(0)
+    unpack = next((unpack for magic, unpack in PACKED.items() if start.startswith(magic)), None)
+    source = unpack(file) if unpack else file
+    try:
+        while piece := source.read1(CHUNK):
+            yield piece
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        found.fault(f"the packed file ends or breaks early: {error}")
+
+
+def choose_reader(head: bytes, path: Path, format_: str) -> Reader:
+    """The format that was named, or the one that the file looks like."""
+    names = ", ".join(reader.name for reader in READERS)
+    if format_ != "auto":
+        named = next((reader for reader in READERS if reader.name == format_), None)
+        if named is None:
+            raise UserError(f"unknown format {format_!r}", where=f"--format {format_}", hint=f"--format one of auto, {names}")
+        return named
+    found = recognise(head[:HEAD])
+    if found is None:
+        what = "the file is empty" if not head.strip() else "this looks like no flow log or capture that can be read"
+        raise UserError(what, where=str(path), hint=f"name it: --format one of {names}")
+    return found
+
+
+def make_setting(policy: Policy | None, now: float) -> Setting:
+    """What flows are held against, from the catalogue and the table of documented ports."""
+    return Setting(now=now, policy=policy or Policy(), services=catalogue_services(), port_uses=documented_uses)
+
+
+def catalogue_services() -> Services:
+    from reconshield.addresses import PortSet
+    from reconshield.knowledge.index import load_index
+
+    index = load_index()
+
+    def at(port: int, transport: str) -> tuple[tuple[str, str], ...]:
+        return tuple((row.service, row.tls) for row in index.at(port, transport))
+
+    def ports_of(service: str) -> PortSet:
+        rows = index.services[service].endpoints if service in index.services else ()
+        tcp, udp = (tuple((row.port, row.port) for row in rows if row.transport == name) for name in ("tcp", "udp"))
+        return PortSet(tcp, udp)
+
+    return Services(at, ports_of)
+
+
+def documented_uses(port: int, transport: str) -> tuple[PortUse, ...]:
+    from reconshield.knowledge.malware import known_uses
+
+    return tuple(
+        PortUse(use.family, use.tier, use.attack, use.source, use.year)
+        for use in known_uses()
+        if use.transport == transport and use.covers(port)
+    )
+
+
+def conclusion(detected: Detected) -> str:
+    """The last line: how many conversations, and how they were rated."""
+    matches = detected.matches
+    ratings = [detection.grade.rating for detection in matches.detections]
+    parts = [f"{count(ratings.count(name))} {name}" for name in ("critical", "high", "medium", "low") if name in ratings]
+    rated = ", ".join(parts) or "none rated low or above"
+    return f"{count(matches.conversations)} conversations: {rated}; {count(matches.noted)} noted below low"

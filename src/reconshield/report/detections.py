@@ -1,0 +1,137 @@
+"""Detections for the terminal and as lines: the worst first, each with its sum, what would refute it and what to do next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+from reconshield.detection import Detection
+from reconshield.report.line_types import DetectionLine, EvidencePart, InputLine
+from reconshield.report.rows import Row, Span, wrap
+from reconshield.text import count, iso_time, local_time, plural, printable
+
+SPARKS = "▁▂▃▄▅▆▇█"
+MOST_SPARKS = 24
+LIMIT = 100
+
+
+def detection_rows(detections: Iterable[Detection], width: int) -> Iterator[Row]:
+    """A detection: its score and ends, then each piece of evidence with its points, the sum, and what to do."""
+    for detection in detections:
+        yield []
+        yield from _head(detection, width)
+        for entry in detection.evidence:
+            mark = entry.source if entry.source.startswith("T") else ""
+            picture = f"   {sparkline(detection.hours)}" if entry.kind == "rhythm" and detection.hours else ""
+            text = f"{printable(entry.because, None)}{picture}" + (f"   {mark}" if mark else "")
+            yield from wrap(f"  {entry.points:>4}  {entry.kind:<10} ", text, width)
+        yield from _sum(detection, width)
+        for label, text in (("refuted by", detection.refuted), ("next", detection.following)):
+            if text:
+                yield from wrap(f"        {label:<10} ", text, width)
+
+
+def _head(detection: Detection, width: int) -> Iterator[Row]:
+    grade = detection.grade
+    score = f"{grade.score} {grade.rating}"
+    where = f"{detection.src} → {endpoint_text(detection)}"
+    yield from _coloured(score, grade.rating, f"  {where}   {extent(detection)}", width)
+
+
+def _coloured(lead: str, colour: str, text: str, width: int) -> Iterator[Row]:
+    if len(lead) + len(text) <= width:
+        yield [Span(lead, colour), Span(text)]
+        return
+    yield [Span(lead, colour)]
+    yield from wrap("  ", text.strip(), width)
+
+
+def _sum(detection: Detection, width: int) -> Iterator[Row]:
+    total = sum(entry.points for entry in detection.evidence)
+    notes = []
+    if total > LIMIT:
+        notes.append(f"cut at {LIMIT}")
+    if detection.grade.held:
+        notes.append(f"held at {detection.grade.rating}: {detection.grade.held}")
+    if notes:
+        yield from wrap(f"  {total:>4}  ", "; ".join(notes), width, "dim")
+
+
+def brief_rows(label: str, detections: Iterable[Detection], width: int) -> Iterator[Row]:
+    """One line each, for what is allowed or stays below Low."""
+    for detection in detections:
+        why = "; ".join(printable(entry.because, 80) for entry in detection.evidence if entry.points < 0)
+        yield from wrap(f"{label:<10}", f"{detection.src} → {endpoint_text(detection)}  {why}", width, "dim")
+
+
+def endpoint_text(detection: Detection) -> str:
+    host = f"[{detection.dst}]" if ":" in detection.dst else detection.dst
+    return f"{host}:{detection.port}/{detection.transport}"
+
+
+def extent(detection: Detection) -> str:
+    """`719 flows, 2026-11-23 06:02 to 18:00 UTC`."""
+    flows = plural(detection.flows, "flow", "flows")
+    if math.isnan(detection.first):
+        return f"{flows}, no times"
+    first, last = local_time(detection.first), local_time(detection.last)
+    if first == last:
+        return f"{flows}, {first}"
+    day, _, rest = last.partition(" ")
+    begin = first.rpartition(" ")[0]
+    return f"{flows}, {begin} to {rest if first.startswith(day) else last}"
+
+
+def sparkline(hours: tuple[int, ...]) -> str:
+    """Flows an hour as a row of bars; longer times are summed up to fit."""
+    if not hours:
+        return ""
+    step = math.ceil(len(hours) / MOST_SPARKS)
+    sums = [sum(hours[at : at + step]) for at in range(0, len(hours), step)]
+    most = max(1, *sums)
+    return "".join(SPARKS[min(7, 8 * value // (most + 1))] for value in sums)
+
+
+def detection_line(detection: Detection, *, allowed: bool = False) -> DetectionLine:
+    evidence: list[EvidencePart] = [
+        {"class": entry.kind, "points": entry.points, "because": entry.because, "source": entry.source}
+        for entry in detection.evidence
+    ]
+    return {
+        "v": 1,
+        "type": "detection",
+        "src": detection.src,
+        "dst": detection.dst,
+        "port": detection.port,
+        "transport": detection.transport,
+        "score": detection.grade.score,
+        "rating": detection.grade.rating,
+        "held": detection.grade.held,
+        "evidence": evidence,
+        "first": None if math.isnan(detection.first) else iso_time(detection.first),
+        "last": None if math.isnan(detection.last) else iso_time(detection.last),
+        "flows": detection.flows,
+        "sent_bytes": detection.sent,
+        "received_bytes": detection.received,
+        "app": detection.app,
+        "zone": detection.zone,
+        "allowed": allowed,
+        "interval_s": detection.interval,
+        "sample": list(detection.sample),
+        "refuted": detection.refuted,
+        "next": detection.following,
+        "attack": list(detection.attack),
+    }
+
+
+def input_line(file: str, format_: str, records: int, bad: int) -> InputLine:
+    return {"v": 1, "type": "input", "file": file, "format": format_, "records": records, "bad": bad}
+
+
+def input_text(format_: str, records: int, faults: tuple[str, ...], bad: int) -> str:
+    """`zeek-conn  1,284,003 records, 2 bad (line 88112: not 21 fields; …)`."""
+    text = f"{format_}  {plural(records, 'record', 'records')}"
+    if not bad:
+        return text
+    more = "; …" if bad > len(faults) else ""
+    return f"{text}, {count(bad)} bad ({'; '.join(printable(fault, 80) for fault in faults)}{more})"

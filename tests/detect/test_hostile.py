@@ -1,0 +1,79 @@
+"""Every reader on broken input: nothing but items comes out, in bounded time, and what was whole before the damage is kept."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detect.captures import conversation, pcap, pcapng, zeek_conn, zeek_row
+from detect.reading import faults_in, flows_in, pieces, read_all
+from detect.test_logs import eve, lines
+from reconshield.cli.main import app
+from reconshield.detect.flows import Flows, Reader
+from reconshield.detect.readers import READERS
+
+FRAMES = [frame for at in range(5) for frame in conversation(1_760_000_000 + at, "10.0.0.5", 40_000 + at, "10.0.0.9", 80)]
+WHOLE = {
+    "pcap": pcap(FRAMES),
+    "pcapng": pcapng(FRAMES),
+    "zeek-conn": zeek_conn([zeek_row(1_760_000_000 + at, "10.0.0.5", "10.0.0.9", 80) for at in range(20)]),
+    "eve": lines(*(eve(flow_id=number) for number in range(20))),
+}
+
+
+def test_every_reader_is_tried_here() -> None:
+    assert set(WHOLE) == {reader.name for reader in READERS}
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+def test_it_recognises_its_own_and_no_other(reader: Reader) -> None:
+    assert [name for name, data in WHOLE.items() if reader.recognises(data[:65_536])] == [reader.name]
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+@given(data=st.binary(max_size=400), seed=st.integers(0, 10_000), size=st.integers(1, 300))
+def test_anything_may_come(reader: Reader, data: bytes, seed: int, size: int) -> None:
+    for broken in (data, *damage(WHOLE[reader.name], random.Random(seed))):
+        for item in reader.read(pieces(broken, size)) if reader.recognises(broken[:65_536]) else ():
+            if isinstance(item, Flows):
+                assert (item.rows["app"] < len(item.apps)).all()
+
+
+def damage(data: bytes, chance: random.Random) -> Iterator[bytes]:
+    """Cut, with bytes changed, with bytes doubled."""
+    at = chance.randrange(len(data))
+    yield data[:at]
+    changed = bytearray(data)
+    for _ in range(5):
+        changed[chance.randrange(len(data))] = chance.randrange(256)
+    yield bytes(changed)
+    yield data[:at] + data[max(0, at - 30) :]
+
+
+def test_a_line_without_end_costs_no_memory_and_is_named() -> None:
+    data = WHOLE["zeek-conn"].replace(b"#close", b"x" * 9_000_000 + b"\n#close")
+    items = read_all(data, 100_000)
+    assert len(flows_in(items)) == 20
+    assert any(fault.endswith("longer than 1 MiB") for fault in faults_in(items))
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[str, str]:
+    app(["detect", "run", *words], standalone_mode=False)
+    captured = capsys.readouterr()
+    return captured.out, captured.err
+
+
+def test_a_truncated_gzip_gives_what_could_be_unpacked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packed = gzip.compress(WHOLE["pcap"])
+    (tmp_path / "a.pcap.gz").write_bytes(packed[:-40])
+    out, _ = run(capsys, str(tmp_path / "a.pcap.gz"), "--json")
+    first = out.splitlines()[0]
+    assert '"format":"pcap"' in first
+    assert '"records":4' in first  # the fifth lies in what was cut off
+    assert '"bad":0' not in first
