@@ -96,6 +96,34 @@ def test_an_open_database_is_found_rated_and_explained(tmp_path: Path, redis_por
     assert done.stderr.startswith("next  reconshield evidence latest 127.0.0.1:")
 
 
+class VersionBind(socketserver.BaseRequestHandler):
+    """A DNS server that says who it is, refuses everything else, and hears no other protocol."""
+
+    def handle(self) -> None:
+        question, answers_to = self.request
+        if b"\x07version\x04bind\0" in question:
+            record = b"\xc0\x0c\0\x10\0\x03\0\0\0\0\0\x07\x06" + b"9.18.1"
+            answers_to.sendto(question[:2] + b"\x80\0\0\1\0\1\0\0\0\0" + question[12:] + record, self.client_address)
+        elif question[4:13] == b"\0\1\0\0\0\0\0\0\0":
+            answers_to.sendto(question[:2] + b"\x80\5" + question[4:], self.client_address)
+
+
+def test_a_silent_udp_port_is_asked_by_the_probes(tmp_path: Path) -> None:
+    """What the port's own question does not wake is found, where few ports are named."""
+    with socketserver.ThreadingUDPServer(("127.0.0.1", 0), VersionBind) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        asked = lines_of(run(tmp_path, "scan", "127.0.0.1", "-p", f"U:{port}", "--format", "jsonl"))
+        server.shutdown()
+    [service] = [line for line in asked if line["type"] == "service"]
+    assert (service["service"], service["product"], service["version"]) == ("dns", "ISC BIND", "9.18.1")
+    [seen] = [line for line in asked if line["type"] == "observation"]
+    assert (seen["state"], seen["reason"]) == ("open", "udp-response")
+    assert asked[-1]["open"] == 1
+    stored = lines_of(run(tmp_path, "report", asked[0]["id"], "--format", "jsonl", "--all-states"))
+    assert [line["state"] for line in stored if line["type"] == "observation"] == ["open"]
+
+
 def test_json_lines_follow_the_schema(tmp_path: Path, redis_port: int, closed_port: int) -> None:
     done = run(tmp_path, "scan", "127.0.0.1", "-p", f"{redis_port},{closed_port}", "--format", "jsonl", "--all-states")
     lines = lines_of(done)

@@ -34,6 +34,7 @@ from reconshield.jobs.scan_request import (
     repeated_options,
     sending_rate,
 )
+from reconshield.jobs.silent import find_silent, open_late
 from reconshield.knowledge.ports import held_back
 from reconshield.model import Confidence, Endpoint, Finding, Observation, Reason, Service, State
 from reconshield.report.result import HeldBack, RatedService, RunHead, Summary
@@ -286,22 +287,29 @@ def measure_blocks(
 
 def identify_open(
     store: Store, prepared: Prepared, run: Run, crowds: list[Crowd], clock: Callable[[], float], stop: threading.Event
-) -> Iterator[Identifying | Identified]:
+) -> Iterator[Measured | Identifying | Identified]:
     """Find out what answers on each open endpoint that has no service yet; below level 3 the port alone gives a guess.
 
-    Endpoints of doubtful hosts are connected to once more first, and what is not believed is kept as such. What it takes to
-    identify and to judge is loaded here, because a scan that finds nothing open is over by then.
+    From level 3 on the silent UDP endpoints of a small request are asked too, and what answers is open. Endpoints of doubtful
+    hosts are connected to once more first, and what is not believed is kept as such. What it takes to identify and to judge
+    is loaded here, because a scan that finds nothing open is over by then.
     """
     waiting = endpoints_without_service(store, run.id)
-    if not waiting:
+    silent = find_silent(store, run.id, prepared.plan) if prepared.targets.level >= IDENTIFY_LEVEL else []
+    if not waiting and not silent:
         return
     from reconshield.jobs.judge import Judge
 
     judge = Judge(run.vantage, run.started)
     aside = set_aside(store, run, crowds, waiting, look_again(prepared.targets, prepared.options, stop), clock())
-    waiting = aside.waiting
+    waiting, still = [*aside.waiting, *silent], frozenset(silent)
     yield Identifying(0, len(waiting))
     for done, service in enumerate(services_of(prepared, waiting, judge, clock, stop), 1):
+        if service.endpoint in still:
+            seen = open_late(store, run.id, prepared.plan, service)
+            if seen is None:
+                continue
+            yield Measured(seen)
         if service.endpoint in aside.must_prove and service.confidence is Confidence.GUESS:
             save_service(store, run.id, replace(service, note=UNPROVEN), ())
             continue

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, LargeBinary, bindparam, func, select, text
+from sqlalchemy import Connection, LargeBinary, bindparam, func, select, text, update
 
 from reconshield.errors import StoreError
 from reconshield.model import OBSERVATION_FIELDS, Endpoint, Observation, Reason, State, Transport
@@ -48,6 +48,19 @@ def save_block(store: Store, run_id: str, number: int, array: NDArray[Any]) -> b
         if len(opened):
             insert_open(connection, connection.execute(run_key(store, run_id)).scalar_one(), opened)
     return True
+
+
+def add_answer(store: Store, run_id: str, number: int, array: NDArray[Any]) -> None:
+    """Put open endpoints that answered late into a block that is kept already."""
+    late = as_stored(array)
+    mine = (BLOCKS.c.workspace == store.workspace, BLOCKS.c.run == run_id, BLOCKS.c.number == int(number))
+    with store.begin() as connection:
+        row = connection.execute(select(BLOCKS.c.answered, BLOCKS.c.data).where(*mine)).one()
+        whole = np.empty(row.answered + len(late), STORED)
+        unpack_block(row.data, whole[: row.answered], f"{store.where}, {run_id}, block {number}")
+        whole[row.answered :] = late
+        connection.execute(update(BLOCKS).where(*mine).values(answered=len(whole), data=pack_block(whole)))
+        insert_open(connection, connection.execute(run_key(store, run_id)).scalar_one(), late)
 
 
 def as_stored(array: NDArray[Any]) -> NDArray[Any]:
