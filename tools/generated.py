@@ -10,6 +10,7 @@ from typing import Any
 
 import typer.main
 
+from reconshield.alert.channels import CHANNELS
 from reconshield.checks.rules import CHECKS
 from reconshield.cli.main import app
 from reconshield.identify.probes import PROBES
@@ -75,6 +76,20 @@ def _shown(message: str) -> str:
     return "`` " + cut.replace("|", "\\|") + " ``"
 
 
+def channels_page() -> str:
+    """Every kind of channel with the settings it takes."""
+    text = "What a `[[channel]]` of the policy takes beside `name` and `kind`. Secrets are written `env:NAME` or `file:PATH`.\n"
+    lines = [NOTICE, "# Channels\n\n", text]
+    for channel in CHANNELS:
+        lines.append(f"\n## `{channel.name}`\n\n{channel.title[:1].upper()}{channel.title[1:]}.\n\n")
+        lines.append("| setting | default | what it is |\n|---|---|---|\n")
+        for field in channel.fields:
+            default = "(required)" if field.required else f"`{field.default}`" if field.default else "(none)"
+            choices = f": {', '.join(f'`{choice}`' for choice in field.choices)}" if field.choices else ""
+            lines.append(f"| `{field.name}` | {default} | {field.help}{choices}{'; a secret' if field.secret else ''} |\n")
+    return "".join(lines)
+
+
 def settings_page() -> str:
     """Every setting with its default and the variable that sets it."""
     head = "| in config.toml | in the environment | default | what it is |\n|---|---|---|---|\n"
@@ -128,6 +143,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/checks.md": checks_page,
     "docs/probes.md": probes_page,
     "docs/settings.md": settings_page,
+    "docs/channels.md": channels_page,
     "docs/commands.md": commands_page,
     "docs/udp-payloads.md": payloads_page,
     "docs/schema/jsonl-1.schema.json": lambda: _json(jsonl_schema()),

@@ -19,7 +19,8 @@ SHOWN = 60
 def printable(text: str, limit: int | None = SHOWN) -> str:
     """Foreign text made harmless: control, format and bidirectional characters become `\\xNN` or `\\uNNNN`; cut with `…`."""
     head = text if limit is None else text[: limit + 1]
-    shown = "".join(_escape(c) for c in head)
+    plain = head.isascii() and head.isprintable() and "\\" not in head  # nearly always
+    shown = head if plain else "".join(_escape(c) for c in head)
     if limit is not None and (len(text) > limit or len(shown) > limit):
         return shown[: limit - 1] + "…"
     return shown

@@ -140,7 +140,7 @@ def test_a_report_may_fail(past: Past, words: tuple[str, ...], code: int) -> Non
     assert run(past.home, "report", "latest", *words).code == code
 
 
-@pytest.mark.parametrize("format_", ["csv", "json", "html", "markdown", "nmap-xml"])
+@pytest.mark.parametrize("format_", ["csv", "json", "html", "markdown", "nmap-xml", "tickets-csv", "tickets-json"])
 def test_a_report_goes_to_a_file(past: Past, tmp_path: Path, format_: str) -> None:
     target = tmp_path / "report"
     done = run(past.home, "report", "latest", "--format", format_, "-o", str(target))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import html5lib
 import pytest
 
 from reconshield.addresses import AddressSet
 from reconshield.jobs import executors, monitor, scheduled
 from reconshield.jobs.alerting import list_alerts
+from reconshield.jobs.grants import add_grant
+from reconshield.jobs.letter import write_letter
 from reconshield.jobs.metrics import Metrics, metrics_text
 from reconshield.jobs.monitor_status import monitor_status, status_data, status_lines
+from reconshield.jobs.notice_page import notice_page
 from reconshield.jobs.policy import known_names
 from reconshield.jobs.scheduled import Begun, Part
 from reconshield.policy import Policy, read_policy
@@ -29,13 +34,15 @@ from reconshield.store.runs import find_run, list_runs
 
 HOUR, DAY = 3600.0, 86400.0
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC).timestamp()
-HOST = "127.77.2.5"
+PLACE = f"127.{120 + os.getpid() % 100}.{os.getpid() % 251}"
+"""Loopback addresses of this process alone: tests run side by side."""
+HOST = f"{PLACE}.5"
 
-HEAD = """
+HEAD = f"""
 version = 1
 [[zone]]
 name = "own"
-targets = ["127.77.2.0/28"]
+targets = ["{PLACE}.0/28"]
 owner = "Ada"
 criticality = "high"
 [[channel]]
@@ -205,12 +212,12 @@ def test_a_scan_that_outlives_its_window_goes_on_in_the_next(desk: Desk) -> None
 
 
 def test_a_blackout_over_a_part_leaves_that_out_and_over_all_waits(desk: Desk) -> None:
-    part = '[[blackout]]\nname = "release"\non = ["127.77.2.0/29"]\nbegins = 2026-11-27\nends = 2026-11-27'
+    part = f'[[blackout]]\nname = "release"\non = ["{PLACE}.0/29"]\nbegins = 2026-11-27\nends = 2026-11-27'
     desk.policy = policy_of(schedule(), part)
     desk.look()
     assert find_run(desk.store, "latest").summary is not None
     assert [o.state for o in kept.unfinished(desk.store)] == []
-    assert list_runs(desk.store)[0].options["exclude"] == ["127.77.2.0/29"]
+    assert list_runs(desk.store)[0].options["exclude"] == [f"{PLACE}.0/29"]
     assert list_runs(desk.store)[0].summary["measured"] == 8 * 4  # type: ignore[index]
     desk.policy = policy_of(schedule(), part.replace("/29", "/28"))
     desk.look(HOUR)
@@ -233,7 +240,7 @@ def test_a_scan_is_announced_before_it_begins(desk: Desk) -> None:
     assert desk.states == []
     told = outbox.list_deliveries(desk.store)
     assert [m["alert"]["event"]["kind"] for m in told[0].notice["messages"]] == ["scan-announced"]
-    assert "127.77.2.0/28, ports 7100-7103" in told[0].notice["messages"][0]["alert"]["event"]["what"]
+    assert f"{PLACE}.0/28, ports 7100-7103" in told[0].notice["messages"][0]["alert"]["event"]["what"]
     desk.look(1)
     assert desk.states == []
     outbox.mark_sent(desk.store, told[0].key, desk.now, "taken")
@@ -340,3 +347,28 @@ def test_a_schedule_that_is_taken_out_of_the_policy_is_silent_for_good(desk: Des
     desk.policy = policy_of()
     desk.look(HOUR)
     assert desk.alerts() == [("scan-refused", "resolved")]
+
+
+def test_a_letter_says_only_what_changed(desk: Desk) -> None:
+    desk.look()
+    with socket.create_server((HOST, 7101)):
+        desk.look(HOUR)
+    text = "\n".join(write_letter(desk.store, desk.policy, NOON - DAY, desk.now))
+    assert f"Opened (1)\n- {HOST}:7101/tcp: unknown (owner Ada)\n  When: closed at 2026-11-27" in text
+    assert f"  Done when: reconshield scan {HOST} -p 7101 says so" in text
+    desk.look(HOUR)
+    assert "Closed, and measured to be closed (1)" in "\n".join(write_letter(desk.store, desk.policy, NOON - DAY, desk.now))
+    nothing = list(write_letter(desk.store, desk.policy, desk.now + DAY, desk.now + 2 * DAY))
+    assert nothing[-1] == "Nothing changed where measurements could be compared."
+
+
+def test_the_page_for_those_who_are_measured(desk: Desk) -> None:
+    add_grant(desk.store, ["192.0.2.0/24"], by="Ada <script>", now=desk.now, contact="noc@example.org", actor="test")
+    page = notice_page(desk.store, desk.policy, "dmz-1", desk.now, None)
+    for part in ("noc@example.org", "192.0.2.0/24: level 3 (identify)", "Ada &lt;script&gt;", "own: every 1h; next 2026-11-27"):
+        assert part in page
+    assert "<script" not in page
+    html5lib.HTMLParser(strict=True).parse(page)
+    empty = notice_page(desk.store, None, "dmz-1", desk.now + 400 * DAY, "call 110")
+    assert "No grant is valid now" in empty
+    assert "call 110" in empty

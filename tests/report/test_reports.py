@@ -19,6 +19,7 @@ from reconshield.report.result import Summary
 from reconshield.report.schema import jsonl_schema
 from reconshield.report.sheet import csv_text
 from reconshield.report.table import plain, risk_sum, run_table
+from reconshield.report.tickets import tickets_csv, tickets_json
 from reconshield.text import width_of
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "schema" / "jsonl-1.schema.json"
@@ -158,3 +159,17 @@ def test_csv_disarms_formulas() -> None:
         "pop3-cleartext-login",
     )
     assert (rows[1]["state"], rows[1]["reason"], rows[1]["service"]) == ("closed", "conn-refused", "")
+
+
+def test_tickets_have_the_finding_for_their_number_and_end_by_a_scan() -> None:
+    rows = json.loads(tickets_json(RESULT))
+    assert [row["id"] for row in rows] == [
+        f.id for f in sorted(RESULT.findings, key=lambda f: -(f.risk.score if f.risk else 0))
+    ]
+    assert rows[0]["summary"] == "Redis answers without a password on 10.77.0.2 (10.77.0.2:6379/tcp)"
+    assert rows[0]["done_when"] == "reconshield scan 10.77.0.2 -p 6379 no longer finds it"
+    table = list(csv.DictReader(io.StringIO("".join(tickets_csv(RESULT)))))
+    assert [row["id"] for row in table] == [row["id"] for row in rows]
+    assert json.loads(table[0]["evidence"]) == rows[0]["evidence"]
+    hostile = replace(RESULT, findings=(replace(RESULT.findings[0], title="=cmd|' /C calc'!A0"),))
+    assert next(csv.DictReader(io.StringIO("".join(tickets_csv(hostile)))))["summary"].startswith("'=cmd")

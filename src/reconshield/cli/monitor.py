@@ -76,6 +76,51 @@ def status(
         raise typer.Exit(1)
 
 
+@app.command("letter")
+def letter(
+    ctx: typer.Context,
+    since: Annotated[str, typer.Option(metavar="7d", help="How far back: 24h, 7d, 4w.")] = "7d",
+    policy: PolicyOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print a letter in plain language: what changed, why it matters, what to do."""
+    from reconshield.jobs.letter import write_letter
+    from reconshield.jobs.policy import find_policy
+    from reconshield.jobs.times import parse_duration
+
+    call: Invocation = ctx.obj
+    now = time.time()
+    with open_database(call) as store:
+        lines = list(write_letter(store, find_policy(call.settings.home, policy), now - parse_duration(since, "--since"), now))
+    call.print(json.dumps({"workspace": call.settings.workspace, "letter": "\n".join(lines)}) if as_json else lines)
+
+
+@app.command("notice")
+def notice(
+    ctx: typer.Context,
+    out: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write it there.")] = None,
+    contact: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Whom to ask; default: the contacts of the grants.")
+    ] = None,
+    policy: PolicyOption = None,
+) -> None:
+    """Print the page for those who are measured: who we are, what is sent, who allowed it, whom to ask."""
+    from reconshield.cli.output import whole_file
+    from reconshield.jobs.notice_page import notice_page
+    from reconshield.jobs.policy import find_policy
+
+    call: Invocation = ctx.obj
+    with open_database(call) as store:
+        found = find_policy(call.settings.home, policy)
+        text = notice_page(store, found, call.settings.vantage, time.time(), contact)
+    if out is None:
+        call.print(text.rstrip())
+        return
+    with whole_file(out) as stream:
+        stream.write(text)
+    call.tell(f"page     {out}")
+
+
 def worker(ctx: typer.Context) -> None:
     """Measure what monitors call for from this vantage, until stopped. Needs the database only."""
     from reconshield.jobs.durable import leave

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reconshield.report.result import RunResult
     from reconshield.store.db import Store
 
-FORMATS = ("table", "jsonl", "json", "csv", "html", "markdown", "nmap-xml")
+FORMATS = ("table", "jsonl", "json", "csv", "html", "markdown", "nmap-xml", "tickets-csv", "tickets-json")
 
 
 def check_format(name: str) -> str:
@@ -91,28 +91,40 @@ def write_result(
     with_evidence: bool = False,
 ) -> None:
     """A whole result in any format. What endpoints answered is left out of the page unless `with_evidence`."""
-    from reconshield.report import lines, sheet
-
     if format_ == "table":
         write_table(call, result, stream, all_states=all_states, to_file=to_file)
-    elif format_ == "jsonl":
-        stream.writelines(lines.dump_lines(lines.result_lines(result)))
+    else:
+        stream.writelines(render_result(result, format_, with_evidence=with_evidence))
+
+
+def render_result(result: RunResult, format_: str, *, with_evidence: bool) -> Iterable[str]:
+    """The text of a result in pieces. Each format is loaded when it is asked for."""
+    from reconshield.report import lines, sheet
+
+    pieces: Iterable[str]
+    if format_ == "jsonl":
+        pieces = lines.dump_lines(lines.result_lines(result))
     elif format_ == "json":
-        stream.write(lines.result_document(result) + "\n")
+        pieces = [lines.result_document(result) + "\n"]
     elif format_ == "csv":
-        stream.writelines(sheet.csv_text(result))
+        pieces = sheet.csv_text(result)
     elif format_ == "html":
         from reconshield.report.html import html_text
 
-        stream.writelines(html_text(result, with_evidence=with_evidence))
+        pieces = html_text(result, with_evidence=with_evidence)
     elif format_ == "markdown":
         from reconshield.report.markdown import markdown_text
 
-        stream.writelines(markdown_text(result))
+        pieces = markdown_text(result)
     elif format_ == "nmap-xml":
         from reconshield.report.nmap_xml import nmap_xml_text
 
-        stream.writelines(nmap_xml_text(result))
+        pieces = nmap_xml_text(result)
+    else:
+        from reconshield.report.tickets import tickets_csv, tickets_json
+
+        pieces = tickets_csv(result) if format_ == "tickets-csv" else [tickets_json(result)]
+    return pieces
 
 
 def write_table(call: Invocation, result: RunResult, stream: TextIO, *, all_states: bool, to_file: bool) -> None:

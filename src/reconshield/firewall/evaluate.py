@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from reconshield.addresses import LOOPBACK
-from reconshield.addresses.intervals import intersect
+from reconshield.addresses.intervals import Ranges, intersect
 from reconshield.firewall.question import Answer, Decision, Part, Question, World, single
 from reconshield.firewall.regions import Region, cut, narrow, unite
 from reconshield.firewall.ruleset import (
     FAMILY_ADDRESSES,
+    LAST,
     Action,
     AddressKind,
     Chain,
@@ -54,6 +55,9 @@ TURNS = (
     (Field.SOURCE_KIND, Field.DESTINATION_KIND),
 )
 CHANGING = (Field.STATE, Field.MARK, Field.CONNECTION_MARK, Field.DESTINATION_KIND, Field.TRANSLATED, *ORIGINALS)
+UNCONNECTED = frozenset({State.INVALID, State.UNTRACKED})
+"""States of packets that have no connection."""
+CONNECTION_FIELDS = (Field.CONNECTION_MARK, Field.TRANSLATED, *ORIGINALS)
 POLICY = Action(Kind.ACCEPT)
 
 
@@ -88,7 +92,7 @@ class Evaluator:
         if question.family not in self.ruleset.families:
             return [Part(Answer.UNKNOWN, region, None, because=f"these rules do not say anything about IPv{question.family}")]
         try:
-            return list(unite_parts(Passage(self, question, region).judge()))
+            return unite_parts(Passage(self, question, region).judge())
         except TooManyCases:
             why = f"more than {MOST_CASES:,} cases; ask about fewer sources or ports"
             return [Part(Answer.UNKNOWN, region, None, because=why)]
@@ -107,7 +111,7 @@ class Passage:
         self.parts: list[Part] = []
 
     def judge(self) -> list[Part]:
-        pieces = [Piece(self.asked)]
+        pieces = self.begin()
         if self.question.outward:
             pieces = self.hook("postrouting", self.hook("output", pieces))
         else:
@@ -117,27 +121,42 @@ class Passage:
         self.reply("input" if self.question.outward else "output", pieces)
         return self.parts
 
+    def begin(self) -> list[Piece]:
+        """The packets that are asked about, told apart by whether they go to an address of this host, where these are known."""
+        return [unconnected(p, self.question.state) if self.question.state in UNCONNECTED else p for p in self.kinds()]
+
+    def kinds(self) -> list[Piece]:
+        own = self.evaluator.own.ranges
+        parted = cut(self.asked, ((Field.DESTINATION, own),)) if own and not self.question.outward else None
+        if parted is None:
+            away = bool(own) and not self.question.outward
+            return [Piece(of_kind(self.asked, AddressKind.UNICAST) if away else self.asked)]
+        pieces = [Piece(of_kind(parted.inside, AddressKind.LOCAL))] if not self.question.through else []
+        if self.question.through or self.question.destinations is not None:
+            pieces += [Piece(of_kind(region, AddressKind.UNICAST)) for region in parted.outside]
+        return pieces
+
     def route(self, pieces: Iterable[Piece]) -> tuple[list[Piece], list[Piece]]:
         """Which pieces are for this host, and which are passed on and by which interface, as far as that is known."""
         to_host: list[Piece] = []
         passed_on: list[Piece] = []
         for piece in pieces:
-            own = self.evaluator.own.ranges or (LOOPBACK.ranges if piece.moved else ())
-            if not own and not piece.moved:
+            own = self.evaluator.own.ranges or (LOOPBACK.ranges if piece.translated else ())
+            if not own and not piece.translated:
                 (passed_on if self.question.through else to_host).append(piece)
                 continue
-            if piece.moved and piece.region[Field.DESTINATION_KIND] == single(AddressKind.LOCAL):
+            if piece.translated and piece.region[Field.DESTINATION_KIND] == single(AddressKind.LOCAL):
                 to_host.append(piece)
                 continue
             parted = cut(piece.region, ((Field.DESTINATION, own),), piece.vague)
             if parted is None:
-                passed_on.append(piece.at(of_kind(piece.region, AddressKind.UNICAST)))
+                passed_on.append(known_kind(piece, piece.region, AddressKind.UNICAST))
                 continue
-            inside = piece.at(of_kind(parted.inside, AddressKind.LOCAL))
+            inside = known_kind(piece, parted.inside, AddressKind.LOCAL)
             if not parted.sure:
                 inside = inside.doubting(Kind.UNKNOWN, piece.path[-1], "one of several addresses is chosen")
             to_host.append(inside)
-            passed_on += [piece.at(of_kind(region, AddressKind.UNICAST)) for region in parted.outside]
+            passed_on += [known_kind(piece, region, AddressKind.UNICAST) for region in parted.outside]
         return to_host, [leaving for piece in passed_on for leaving in self.leave(piece)]
 
     def leave(self, piece: Piece) -> Iterator[Piece]:
@@ -166,7 +185,7 @@ class Passage:
 
     def pass_base(self, base: Chain, piece: Piece) -> list[Piece]:
         """One piece through one base chain: what of it goes on."""
-        if base.nat and (piece.moved or piece.region[Field.STATE] != single(State.NEW)):
+        if base.nat and (piece.translated or piece.region[Field.STATE] != single(State.NEW)):
             return [piece]  # only the first packet of a connection, and once
         inside, passed = inside_scope(base, piece)
         if inside is None:
@@ -174,12 +193,20 @@ class Passage:
         tracked = inside.region[Field.STATE]
         early = base.hook == "ingress" or (base.hook in BEFORE_CONNTRACK and base.priority <= CONNTRACK)
         if early:
-            inside = inside.at(narrow(inside.region, Field.STATE, single(State.INVALID)))
+            inside = unconnected(inside, State.INVALID)
         for end in self.walk_base(base, inside):
             if (left := self.settle(base, end)) is not None:
-                untracked = left.region[Field.STATE] == single(State.UNTRACKED)
-                passed.append(left.at(narrow(left.region, Field.STATE, tracked)) if early and not untracked else left)
+                passed.append(self.track(left, tracked) if early else left)
         return passed
+
+    def track(self, piece: Piece, state: Ranges) -> Piece:
+        """A piece behind conntrack, unless a rule keeps it from being looked up."""
+        if piece.region[Field.STATE] == single(State.UNTRACKED) or state[0][0] in UNCONNECTED:
+            return piece
+        region = narrow(piece.region, Field.STATE, state)
+        for field in CONNECTION_FIELDS:
+            region = narrow(region, field, self.asked[field])
+        return piece._replace(region=region, moved=0)
 
     def walk_base(self, base: Chain, piece: Piece) -> list[End]:
         """All ends of a piece in a base chain; what comes to its end meets the policy."""
@@ -203,8 +230,7 @@ class Passage:
                 self.note(piece, Answer.DENY, end.by, how=end.kind.value)
             return None
         translates = end.kind is Kind.TRANSLATE
-        piece = replace(
-            piece,
+        piece = piece._replace(
             path=(*piece.path, end.by),
             accepts=(*piece.accepts, end.by),
             doubts=tuple(remaining(piece.doubts, translates=translates)),
@@ -214,9 +240,8 @@ class Passage:
     def translate(self, piece: Piece, action: Action) -> Piece:
         """The piece after its destination was translated."""
         region, vague, moved = piece.region, piece.vague, piece.moved
-        address = action.address
-        if action.local:
-            address = intersect(self.evaluator.own.ranges, FAMILY_ADDRESSES[self.family]) or FAMILY_ADDRESSES[self.family]
+        own = intersect(self.evaluator.own.ranges, FAMILY_ADDRESSES[self.family])
+        address = (own or FAMILY_ADDRESSES[self.family]) if action.local else action.address
         for field, original, values in (
             (Field.DESTINATION, Field.ORIGINAL_DESTINATION, address),
             (Field.PORT, Field.ORIGINAL_PORT, action.port),
@@ -225,16 +250,28 @@ class Passage:
                 region = narrow(narrow(region, original, region[field]), field, values)
                 moved |= 1 << field
                 vague |= 0 if is_single(values) else 1 << field
-        kind = single(AddressKind.LOCAL) if action.local else everything(Field.DESTINATION_KIND)
-        region = narrow(narrow(region, Field.TRANSLATED, single(1)), Field.DESTINATION_KIND, kind)
-        return replace(piece, region=region, vague=vague, moved=moved | 1 << Field.TRANSLATED)
+        here = intersect(region[Field.DESTINATION], own)
+        if action.local or (own and here == region[Field.DESTINATION]):
+            region = of_kind(region, AddressKind.LOCAL)
+        elif own and not here:
+            region = of_kind(region, AddressKind.UNICAST)
+        else:
+            region = narrow(region, Field.DESTINATION_KIND, everything(Field.DESTINATION_KIND))
+            vague |= 1 << Field.DESTINATION_KIND
+        # The kernel counts only what is different afterwards: a redirect to where a packet went anyway is none.
+        fields = [field for field in ORIGINALS.values() if moved >> field & 1]
+        maybe_same = all(intersect(region[field], piece.region[field]) for field in fields)
+        same = maybe_same and all(is_single(region[field]) and region[field] == piece.region[field] for field in fields)
+        region = narrow(region, Field.TRANSLATED, single(0) if same else ((0, 1),) if maybe_same else single(1))
+        vague |= (maybe_same and not same) << Field.TRANSLATED
+        return piece._replace(region=region, vague=vague, moved=moved | 1 << Field.TRANSLATED)
 
     def reply(self, hook: str, pieces: list[Piece]) -> None:
         """Let the replies pass the chains that see each packet by itself, then note what is allowed."""
         bases = [base for base in self.evaluator.bases(hook, self.family) if base.stateless]
         if bases:
             self.turned = True
-            pieces = [replace(piece, region=turn(piece.region)) for piece in pieces]
+            pieces = [piece.at(turn(piece.region)) for piece in pieces]
             for base in bases:
                 pieces = [left for piece in pieces for left in self.pass_base(base, piece)]
         for piece in pieces:
@@ -246,22 +283,24 @@ class Passage:
     def note(self, piece: Piece, answer: Answer, by: Decision | None, *, how: str = "", because: str = "") -> None:
         """Keep an answer, in the addresses as they were sent."""
         region = turn(piece.region) if self.turned else piece.region
-        moved = (region[Field.DESTINATION], region[Field.PORT]) if piece.moved else None
+        moved = (region[Field.DESTINATION], region[Field.PORT]) if piece.translated else None
+        parts = list(region)
         for original, field in ORIGINALS.items():
             if piece.moved >> field & 1:
-                region = narrow(region, field, region[original])
+                parts[field] = region[original]
         for changing in CHANGING:  # what rules set on the way was not asked about
-            region = narrow(region, changing, self.asked[changing])
-        self.parts.append(Part(answer, region, by, piece.path, how, because, moved))
+            parts[changing] = self.asked[changing]
+        self.parts.append(Part(answer, tuple(parts), by, piece.path, how, because, moved))
 
 
-def unite_parts(parts: Iterable[Part]) -> Iterator[Part]:
+def unite_parts(parts: list[Part]) -> list[Part]:
     """Parts with the same answer for the same reason, joined where they make a box; the way of the first is told."""
-    alike: dict[Part, list[Part]] = {}
+    if len(parts) < 2:
+        return parts
+    alike: dict[tuple[object, ...], list[Part]] = {}
     for part in parts:
-        alike.setdefault(replace(part, region=(), path=()), []).append(part)
-    for same in alike.values():
-        yield from (replace(same[0], region=region) for region in unite(part.region for part in same))
+        alike.setdefault((part.answer, part.by, part.how, part.because, part.moved), []).append(part)
+    return [replace(same[0], region=region) for same in alike.values() for region in unite([part.region for part in same])]
 
 
 def remaining(doubts: Iterable[Doubt], *, translates: bool) -> Iterator[Doubt]:
@@ -275,8 +314,21 @@ def remaining(doubts: Iterable[Doubt], *, translates: bool) -> Iterator[Doubt]:
             yield replace(doubt, kind=Kind.UNKNOWN)
 
 
+def unconnected(piece: Piece, state: State) -> Piece:
+    """A piece without a connection: what rules ask about one has no value, and nothing matches it."""
+    region = narrow(piece.region, Field.STATE, single(state))
+    for field in CONNECTION_FIELDS:
+        region = narrow(region, field, single(LAST[field] + 1))
+    return piece._replace(region=region, moved=piece.moved | 1 << Field.ORIGINAL_DESTINATION | 1 << Field.ORIGINAL_PORT)
+
+
 def of_kind(region: Region, kind: AddressKind) -> Region:
     return narrow(region, Field.DESTINATION_KIND, single(kind))
+
+
+def known_kind(piece: Piece, region: Region, kind: AddressKind) -> Piece:
+    """A part of a piece of which routing has shown what kind of address it goes to."""
+    return piece._replace(region=of_kind(region, kind), vague=piece.vague & ~(1 << Field.DESTINATION_KIND))
 
 
 def turn(region: Region) -> Region:

@@ -134,11 +134,21 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """A field that a rule sets: to `value`, or to the bits of `source` that `keep` has, xor `value`. A value of None is any."""
+
+    field: Field
+    value: int | None
+    keep: int = 0
+    source: Field | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """One thing that a rule does.
 
     `target` is a chain; `address` and `port` are where TRANSLATE leads, () = as it was; `local` means an address of this host;
-    `sets` are fields that change, to one of the values given; `why` says what is not known.
+    `sets` are fields that change; `why` says what is not known.
     """
 
     kind: Kind
@@ -146,7 +156,7 @@ class Action:
     address: Ranges = ()
     port: Ranges = ()
     local: bool = False
-    sets: tuple[tuple[Field, Ranges], ...] = ()
+    sets: tuple[Change, ...] = ()
     why: str = ""
 
 
@@ -222,6 +232,9 @@ class Ruleset:
     @property
     def rule_count(self) -> int:
         return sum(len(chain.rules) for chain in self.chains)
+
+
+UNTRACK = Change(Field.STATE, State.UNTRACKED)
 
 
 def on_hook(chains: Iterable[Chain], hook: str, family: int) -> list[Chain]:

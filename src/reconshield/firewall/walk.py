@@ -7,15 +7,15 @@ as if it had not matched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from reconshield.addresses.intervals import Ranges, intersect, merge
 from reconshield.firewall.index import Index
 from reconshield.firewall.question import Decision, single
 from reconshield.firewall.regions import Region, cut, narrow, unite
-from reconshield.firewall.ruleset import Action, Box, Chain, Field, Kind
+from reconshield.firewall.ruleset import LAST, Action, Box, Chain, Change, Field, Kind, everything
 
 DEEPEST = 16
 """Jumps within jumps that the kernel allows (NFT_JUMP_STACK_SIZE)."""
@@ -49,12 +49,12 @@ class Doubt:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A region on its way. `path` are the rules that led it on, `accepts` those that ended a base chain.
 
     `vague` has a bit for each field that holds one of its values, nobody knows which; `moved` one for each field that a
-    translation changed (their old values stand in the ORIGINAL fields).
+    translation changed (their old values stand in the ORIGINAL fields), and for the ORIGINAL fields of a packet without a
+    connection, which nothing matches.
     """
 
     region: Region
@@ -64,23 +64,37 @@ class Piece:
     vague: int = 0
     moved: int = 0
 
+    @property
+    def translated(self) -> bool:
+        return bool(self.moved >> Field.TRANSLATED & 1)
+
     def at(self, region: Region) -> Piece:
-        return self if region is self.region else replace(self, region=region)
+        return self if region is self.region else self._replace(region=region)
 
     def by(self, decision: Decision) -> Piece:
-        return replace(self, path=(*self.path, decision))
+        return self._replace(path=(*self.path, decision))
 
     def doubting(self, kind: Kind, by: Decision, why: str) -> Piece:
-        return replace(self, doubts=(*self.doubts, Doubt(kind, by, why)))
+        return self._replace(doubts=(*self.doubts, Doubt(kind, by, why)))
 
-    def changed(self, sets: tuple[tuple[Field, Ranges], ...], *, sure: bool) -> Piece:
-        """The piece after fields were set. Where that is not sure, or to one of several values, they are vague."""
-        region, vague = self.region, self.vague
-        for field, ranges in sets:
-            values = ranges if sure else merge((*ranges, *region[field]))
-            region = narrow(region, field, values)
-            vague = vague & ~(1 << field) if sure and is_single(ranges) else vague | 1 << field
-        return replace(self, region=region, vague=vague)
+    def changed(self, changes: tuple[Change, ...], *, sure: bool) -> Piece:
+        """The piece after fields were set. Where that is not sure, or the value is not known, they are vague."""
+        piece = self
+        for change in changes:
+            if piece.region[change.field][0][0] <= LAST[change.field]:  # else there is no connection whose mark could be set
+                piece = piece.change(change, sure=sure)
+        return piece
+
+    def change(self, change: Change, *, sure: bool) -> Piece:
+        field, source = change.field, change.source if change.source is not None else change.field
+        old = self.region[source]
+        if change.value is None or (change.keep and (self.vague >> source & 1 or not is_single(old))):
+            ranges, sure = everything(field), False
+        else:
+            ranges = single((old[0][0] & change.keep) ^ change.value)
+        values = ranges if sure else merge((*ranges, *self.region[field]))
+        vague = self.vague & ~(1 << field) if sure else self.vague | 1 << field
+        return self._replace(region=narrow(self.region, field, values), vague=vague)
 
 
 class End(NamedTuple):
@@ -132,7 +146,7 @@ def as_sent(box: Box, moved: int) -> Box | None:
     fields: dict[Field, Ranges] = {}
     for field, ranges in box:
         now = ORIGINALS.get(field)
-        own = now if now is not None and not moved >> now & 1 else field
+        own = now if now is not None and not (moved >> now | moved >> field) & 1 else field
         fields[own] = intersect(fields[own], ranges) if own in fields else ranges
         if not fields[own]:
             return None
@@ -225,7 +239,7 @@ class Walker:
         else:
             ends += inner
         # The way into a chain that decided nothing is no part of the way.
-        waiting += [(left, steps) for left in unite_pieces(replace(left, path=piece.path) for left in out)]
+        waiting += [(left, steps) for left in unite_pieces([left._replace(path=piece.path) for left in out])]
 
     def _enter(self, step: Step, piece: Piece, depth: int) -> tuple[list[End], list[Piece]]:
         name = step.action.target
@@ -242,13 +256,14 @@ class Walker:
             raise TooManyCases
 
 
-def unite_pieces(pieces: Iterable[Piece]) -> Iterator[Piece]:
+def unite_pieces(pieces: list[Piece]) -> list[Piece]:
     """The same pieces, those with one history joined again where they make a box."""
+    if len(pieces) < 2:
+        return pieces
     alike: dict[Piece, list[Region]] = {}
     for piece in pieces:
-        alike.setdefault(replace(piece, region=()), []).append(piece.region)
-    for history, regions in alike.items():
-        yield from (replace(history, region=region) for region in unite(regions))
+        alike.setdefault(piece._replace(region=()), []).append(piece.region)
+    return [history._replace(region=region) for history, regions in alike.items() for region in unite(regions)]
 
 
 def inside_scope(chain: Chain, piece: Piece) -> tuple[Piece | None, list[Piece]]:

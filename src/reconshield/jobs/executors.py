@@ -12,7 +12,9 @@ from reconshield.store.occurrences import Executor, executors, remove_executor
 BEAT = 5.0
 """Seconds between two signs of life."""
 DEAD_AFTER = 30.0
-"""Without a sign for so long a process on another machine is taken for dead. On this machine its number says so at once."""
+"""Without a sign for so long a process is taken for dead."""
+HIDDEN_AFTER = 2 * BEAT + 1
+"""The same, where this machine shows no process of that number."""
 FORGET_AFTER = 3600.0
 
 
@@ -29,10 +31,14 @@ def living(store: Store, now: float) -> list[Executor]:
 
 
 def is_alive(executor: Executor, now: float) -> bool:
-    """A process on this machine is looked at; one elsewhere counts by its last sign."""
-    if executor.host == machine_name():
-        return is_running(executor.pid, executor.started)
-    return now - executor.seen <= DEAD_AFTER
+    """By its last sign; one on this machine that runs no more is dead a little earlier.
+
+    A process of another user, or in a container, may be hidden from us: while it gives signs of life it lives.
+    """
+    silent = now - executor.seen
+    if executor.host == machine_name() and not is_running(executor.pid, executor.started):
+        return silent <= HIDDEN_AFTER
+    return silent <= DEAD_AFTER
 
 
 def forget_dead(store: Store, now: float) -> list[str]:

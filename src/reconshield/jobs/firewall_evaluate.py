@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reconshield.addresses import AddressSet, parse_target, text_of
+from reconshield.addresses import AddressSet, text_of
 from reconshield.addresses.intervals import Ranges
 from reconshield.addresses.ports import ranges_text
 from reconshield.errors import UserError
@@ -25,7 +25,7 @@ from reconshield.firewall.question import Decision, Part, Question
 from reconshield.firewall.readers import read_rulesets
 from reconshield.firewall.regions import describe
 from reconshield.firewall.ruleset import FAMILY_ADDRESSES, Field, Ruleset
-from reconshield.firewall.values import family_of
+from reconshield.firewall.values import Faulty, family_of, read_network
 from reconshield.jobs.scan_request import read_ports
 from reconshield.report.ruling import Evaluation, Remark, RemarkKind, Ruling
 from reconshield.text import count, plural, printable
@@ -79,11 +79,11 @@ def ask_for(sources: Iterable[str], ports: str | None, *, through: bool = False,
 
 
 def addresses_of(text: str) -> AddressSet:
-    """A network of any size; a name has no place in rules."""
-    target = parse_target(text, wide=True)
-    if target.addresses is None:
-        raise UserError("a source is an address or a network", where=f"--from {text}", hint="--from 10.8.0.0/24")
-    return target.addresses
+    """A network of any size, also all of one family."""
+    try:
+        return AddressSet(read_network(text))
+    except Faulty as error:
+        raise UserError(f"a source is a network: {error}", where=f"--from {text}", hint="--from 10.8.0.0/24") from None
 
 
 def evaluate_file(file: str, asked: Asked, subject: str | None = None) -> Evaluation:

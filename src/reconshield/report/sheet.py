@@ -35,7 +35,7 @@ COLUMNS = (
 
 def csv_text(result: RunResult) -> Iterator[str]:
     """The lines of the CSV file (RFC 4180, CRLF), head first."""
-    yield _row(COLUMNS)
+    yield csv_row(COLUMNS)
     services = {rated.endpoint: rated for rated in result.services}
     checks: dict[Endpoint, list[str]] = {}
     for finding in result.findings:
@@ -44,7 +44,7 @@ def csv_text(result: RunResult) -> Iterator[str]:
     for seen in result.observations:
         place = seen.endpoint
         about = _service_cells(services.get(place), counts[place], checks.get(place, []))
-        yield _row(
+        yield csv_row(
             (
                 result.head.id,
                 place.ip,
@@ -77,7 +77,8 @@ def _service_cells(rated: RatedService | None, findings: int, checks: list[str])
     )
 
 
-def _row(cells: tuple[object, ...]) -> str:
+def csv_row(cells: tuple[object, ...]) -> str:
+    """One line of the file."""
     line = io.StringIO()
     csv.writer(line).writerow([_disarm(c) if isinstance(c, str) else c for c in cells])
     return line.getvalue()

@@ -1,13 +1,16 @@
 """Syslog by RFC 5424 over UDP (RFC 5426), TCP with octet counting (RFC 6587) or TLS (RFC 5425), with CEF or JSON inside.
 
-Syslog over UDP and TCP is not acknowledged: `accepted` means that it was handed over. Where that matters use TLS or a webhook.
+Syslog is not acknowledged, over none of the three: `accepted` means that it was handed over. Where that is not enough, use a
+webhook.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
+import ssl
 from collections.abc import Mapping
 
 from reconshield.alert.channel import PATIENCE, Channel, Field, Order, Outcome, read_port
@@ -57,7 +60,8 @@ def send_stream(place: tuple[str, int], settings: Mapping[str, str], data: bytes
             return
         with tls_context(settings.get("ca")).wrap_socket(plain, server_hostname=place[0]) as secret:
             secret.sendall(data)
-            secret.unwrap()
+            with contextlib.suppress(ssl.SSLEOFError):  # rsyslog hangs up at our goodbye without one of its own
+                secret.unwrap()
 
 
 def record(order: Order, message: Message) -> bytes:

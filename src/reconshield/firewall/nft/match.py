@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
 from reconshield.addresses.intervals import Ranges, merge, subtract
+from reconshield.firewall.marks import MARK_FIELDS, masked_marks
 from reconshield.firewall.nft.operands import Operand, read_operand
 from reconshield.firewall.regions import EVERYTHING, as_box, minus, within
 from reconshield.firewall.ruleset import LAST, Box, Field, everything
@@ -26,7 +27,12 @@ class NamedSet:
     moving: bool = False
 
 
-Sets = Mapping[str, NamedSet]
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """What rules of a table can name: its sets and maps, and the marks that packets can have."""
+
+    by_name: Mapping[str, NamedSet] = field(default_factory=dict)
+    marks: tuple[int, ...] = ()
 
 
 def read_match(part: Mapping[str, Any], sets: Sets) -> list[Box]:
@@ -69,7 +75,7 @@ def compare(field: Field, operator: str, ranges: Ranges) -> Ranges:
 def members(right: Any, sets: Sets) -> list[Any]:
     """The single values, prefixes and ranges that a right side stands for."""
     if isinstance(right, str) and right.startswith("@"):
-        named = sets.get(right[1:])
+        named = sets.by_name.get(right[1:])
         if named is None:
             raise Faulty(f"the set {right[:40]} is not in this file")
         elements: Iterable[Any] = named.elements
@@ -159,6 +165,8 @@ def read_masked(parts: Any, operator: str, right: Any, sets: Sets) -> list[Box]:
     if operand.field is Field.STATE:
         return on(operand, read_bits(operand, "in" if operator == "!=" else "!", parts[1]))
     mask, wanted_value = operand.read(parts[1])[0][0], operand.read(right)[0][0]
+    if operand.field in MARK_FIELDS and sets.marks:
+        return on(operand, compare(operand.field, operator, masked_marks(sets.marks, mask, wanted_value)))
     width = 32 if LAST[operand.field] > 65535 and operand.needs != V6_NEEDS else 128 if operand.needs == V6_NEEDS else 16
     return on(operand, compare(operand.field, operator, masked(mask, wanted_value, width)))
 

@@ -125,6 +125,12 @@ def protocol_needs(name: str) -> Box:
     return ((Field.PROTOCOL, one(TRANSPORTS[name]) if name in TRANSPORTS else WITH_PORTS),)
 
 
+def looks_past_ports(left: Any) -> bool:
+    """Whether a key reads `th sport` or `th dport`: of a protocol without ports these are other bytes, which nobody knows."""
+    parts = left["concat"] if isinstance(left, dict) and "concat" in left else [left]
+    return any(isinstance(part, dict) and "th" in str(part.get("payload", {}).get("protocol")) for part in parts)
+
+
 def payload(part: dict[str, Any]) -> Operand:
     """A field of a packet header."""
     protocol, field = str(part.get("protocol")), str(part.get("field"))

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
+from reconshield.firewall.marks import possible_marks
 from reconshield.firewall.reader import Reader
-from reconshield.firewall.ruleset import Action, Box, Branch, Chain, Fault, Kind, Rule, Ruleset
+from reconshield.firewall.ruleset import Action, Box, Branch, Chain, Change, Fault, Kind, Rule, Ruleset
 from reconshield.firewall.values import Faulty, join
 from reconshield.firewall.xtables.ipset import IpSets
-from reconshield.firewall.xtables.options import LONG, MARKS, OPTIONS, box, opposite, read_mark
-from reconshield.firewall.xtables.targets import read_target
+from reconshield.firewall.xtables.options import LONG, MARKS, OPPOSITES, OPTIONS, box, opposite, read_mark
+from reconshield.firewall.xtables.targets import MARKS as MARK_TARGETS
+from reconshield.firewall.xtables.targets import read_target, set_mark
 from reconshield.text import printable
 
 PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50}
@@ -24,6 +27,7 @@ HOOKS = {name.upper(): name for name in ("prerouting", "input", "forward", "outp
 POLICIES = {"ACCEPT": Kind.ACCEPT, "DROP": Kind.DROP, "QUEUE": Kind.UNKNOWN}
 FORMAT = re.compile(r"^(\*(filter|nat|mangle|raw|security)\s*$|-[AP] \S+ )", re.MULTILINE)
 FAMILY_COMMENT = re.compile(r"#.*\b(ip6?)tables(-\w+)?-save")
+QUOTED = re.compile(r"[\"'\\]")
 IPV6_WORDS = frozenset({"ipv6-icmp", "icmpv6", "icmp6-port-unreachable", "icmp6-adm-prohibited"})
 CONDITIONAL = frozenset({"limit", "hashlimit", "recent", "quota", "connlimit", "statistic", "time", "connbytes", "u32", "bpf"})
 """Modules whose conditions depend on what came before, on chance or on the time."""
@@ -92,7 +96,7 @@ class Tables:
             return
         line = re.sub(r"^\[\d+:\d+\] ", "", line)  # the counters of iptables-save -c
         try:
-            words = shlex.split(line)
+            words = shlex.split(line) if QUOTED.search(line) else line.split()
         except ValueError:
             words = []
         if line.startswith(":") and len(words) >= 2:
@@ -137,6 +141,7 @@ class Tables:
     def _chains(self, section: Section) -> Iterator[Chain]:
         family = section.family or self._guess(section)
         prefix = "ip" if family == 4 else "ip6"
+        marks = possible_marks(change for _, _, words in section.lines for change in mark_changes(words))
         for number, table, words in section.lines:
             if len(words) == 1:  # nobody knows what this line says, so the chains of its table are not known from here on
                 self.faults.append(Fault(f"line {number}", f"this is no rule: {printable(words[0])}"))
@@ -146,7 +151,7 @@ class Tables:
                 continue
             draft = section.chain(table, words[1])
             names = {name for own, name in section.chains if own == table}
-            reading = RuleReading(family, self.sets, names, f"{prefix} {table}")
+            reading = RuleReading(family, self.sets, names, f"{prefix} {table}", marks)
             reading.read(words[2:])
             text = printable(" ".join(words[2:]), LONGEST_TEXT)
             draft.rules.append(Rule(len(draft.rules) + 1, f"line {number}", text, tuple(reading.branches)))
@@ -177,6 +182,18 @@ def finish(draft: Draft, prefix: str, family: int) -> Chain:
     )
 
 
+def mark_changes(words: list[str]) -> tuple[Change, ...]:
+    """What a line does to marks."""
+    target = next((words[at + 1] for at, word in enumerate(words[:-1]) if word in {"-j", "--jump"}), "")
+    if target not in MARK_TARGETS:
+        return ()
+    options = {word: following for word, following in pairwise([*words, ""]) if word.startswith("--")}
+    try:
+        return set_mark(target, options).sets
+    except Faulty:
+        return ()
+
+
 def unknown_rule(number: int, line: int, text: str) -> Rule:
     why = f"line {line} could not be read"
     return Rule(number, f"line {line}", printable(text), (Branch(((),), Action(Kind.UNKNOWN, why=why)),))
@@ -185,8 +202,9 @@ def unknown_rule(number: int, line: int, text: str) -> Rule:
 class RuleReading:
     """One rule: options narrow `boxes`, what is not understood leaves a doubt, the target makes the branch."""
 
-    def __init__(self, family: int, sets: IpSets, chains: set[str], prefix: str) -> None:
+    def __init__(self, family: int, sets: IpSets, chains: set[str], prefix: str, marks: Sequence[int]) -> None:
         self.family = family
+        self.marks = marks
         self.sets = sets
         self.chains = chains
         self.prefix = prefix
@@ -243,14 +261,18 @@ class RuleReading:
         try:
             if not known or len(taken) < count:
                 raise Faulty(f"`{name[:40]}` is not supported")  # noqa: TRY301 - one way to say it
-            boxes = self.boxes_of(name, taken)
-            self.boxes = join(self.boxes, opposite(boxes) if denied else boxes)
+            if denied and name in OPPOSITES:
+                boxes = OPPOSITES[name](taken, self.family)
+            else:
+                boxes = self.boxes_of(name, taken)
+                boxes = opposite(boxes) if denied else boxes
+            self.boxes = join(self.boxes, boxes)
         except Faulty as error:
             self.fault(str(error))
 
     def boxes_of(self, name: str, words: list[str]) -> list[Box]:
         if name == "--mark":
-            return box(MARKS.get(self.module, MARKS["mark"]), read_mark(words[0] if words else ""))
+            return box(MARKS.get(self.module, MARKS["mark"]), read_mark(words[0] if words else "", self.marks))
         if name == "--match-set":
             return self.sets.match(*words[:2]) if len(words) >= 2 else []
         return OPTIONS[name][1](words, self.family)

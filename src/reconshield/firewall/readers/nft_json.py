@@ -7,29 +7,30 @@ Of a table that iptables-nft manages, nft shows some conditions only by name (`x
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from reconshield.addresses.intervals import Ranges
 from reconshield.errors import UserError
+from reconshield.firewall.marks import possible_marks
 from reconshield.firewall.nft.match import NamedSet, Sets, bare, members, read_match, read_tuple, read_value
-from reconshield.firewall.nft.operands import Operand, read_operand
+from reconshield.firewall.nft.operands import WITH_PORTS, Operand, looks_past_ports, read_operand
 from reconshield.firewall.nft.words import rule_text
 from reconshield.firewall.reader import Reader
 from reconshield.firewall.ruleset import (
-    LAST,
+    UNTRACK,
     Action,
     Box,
     Branch,
     Chain,
+    Change,
     Fault,
     Field,
     Kind,
     Rule,
     Ruleset,
-    State,
-    everything,
+    complement,
     name_range,
 )
 from reconshield.firewall.values import Faulty, join, join_boxes, read_network, read_number
@@ -51,6 +52,9 @@ HARMLESS = frozenset(
 CONDITIONS = frozenset({"limit", "quota", "ct count", "meter"})
 """Statements that end a rule depending on what came before, which a ruleset does not tell."""
 XT_HARMLESS = frozenset({"LOG", "NFLOG", "CHECKSUM", "TCPMSS", "TRACE"})
+WITHOUT_PORTS: Box = ((Field.PROTOCOL, complement(Field.PROTOCOL, WITH_PORTS)),)
+PORTLESS = "it looks for ports in a protocol that has none"
+ALL_BITS = (1 << 32) - 1
 MARKS = {"meta": Field.MARK, "ct": Field.CONNECTION_MARK}
 
 
@@ -67,7 +71,7 @@ def read(text: str) -> tuple[Ruleset, ...]:
             "this JSON of nft cannot be read", where=str(error)[:100], hint="write it with: nft -j list ruleset"
         ) from None
     objects = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-    tables = Tables()
+    tables = Tables(possible_marks(all_changes(objects)))
     for item in objects:
         tables.add(item)
     return (tables.ruleset(),)
@@ -86,7 +90,8 @@ class Base:
 class Tables:
     """The objects of a listing, gathered; rules are read at once, for nft lists sets before them."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: tuple[int, ...]) -> None:
+        self.marks = marks
         self.chains: dict[str, Base] = {}
         self.sets: dict[tuple[str, str], dict[str, NamedSet]] = {}
         self.faults: list[Fault] = []
@@ -122,7 +127,7 @@ class Tables:
         expressions = part.get("expr")
         expressions = expressions if isinstance(expressions, list) else [expressions]
         where = f"{name}, handle {part.get('handle')}"
-        reading = RuleReading(self.sets.get((family, table), {}), lambda chain: f"{family} {table} {chain}")
+        reading = RuleReading(Sets(self.sets.get((family, table), {}), self.marks), lambda chain: f"{family} {table} {chain}")
         reading.read(expressions)
         text = rule_text(expressions, str(part.get("comment") or ""))
         base.rules.append(Rule(len(base.rules) + 1, where, text, tuple(reading.branches)))
@@ -151,12 +156,16 @@ class Tables:
 
 
 class RuleReading:
-    """One rule, statement by statement: conditions narrow `boxes`, a verdict makes a branch of what is left."""
+    """One rule, statement by statement: conditions narrow `boxes`, a verdict makes a branch of what is left.
+
+    `loose` are packets for which a condition on ports reads bytes that are none.
+    """
 
     def __init__(self, sets: Sets, chain_name: Callable[[str], str]) -> None:
         self.sets = sets
         self.chain_name = chain_name
         self.boxes: list[Box] = [()]
+        self.loose: list[Box] = []
         self.doubt = ""
         self.branches: list[Branch] = []
         self.faults: list[str] = []
@@ -183,12 +192,14 @@ class RuleReading:
         chosen = self.boxes if boxes is None else boxes
         if chosen:
             self.branches.append(Branch(tuple(chosen), action, self.doubt))
+        if self.loose:
+            self.branches.append(Branch(tuple(self.loose), action, PORTLESS))
 
     def statement(self, kind: str, part: Any) -> None:
         if kind in HARMLESS:
             return
         if kind == "match":
-            self.boxes = join(self.boxes, read_match(part, self.sets))
+            self.narrow(part["left"], read_match(part, self.sets))
         elif kind in PLAIN:
             self.emit(Action(PLAIN[kind]))
         elif kind in {"jump", "goto"}:
@@ -200,7 +211,7 @@ class RuleReading:
         elif kind == "mangle":
             self.change(part)
         elif kind == "notrack":
-            self.emit(Action(Kind.CONTINUE, sets=((Field.STATE, ((State.UNTRACKED, State.UNTRACKED),)),)))
+            self.emit(Action(Kind.CONTINUE, sets=(UNTRACK,)))
         elif kind in CONDITIONS or (kind == "set" and isinstance(part, dict) and part.get("stmt")):
             self.doubt = self.doubt or f"`{kind}` depends on what came before"
         elif kind == "set":
@@ -209,6 +220,12 @@ class RuleReading:
             self.foreign(part)
         else:
             raise Faulty(f"`{kind[:30]}` is not supported")
+
+    def narrow(self, left: Any, conditions: list[Box]) -> None:
+        """One more condition holds from here on."""
+        past = looks_past_ports(left)
+        self.loose = (join(self.boxes + self.loose, [WITHOUT_PORTS])) if past else join(self.loose, conditions)
+        self.boxes = join(self.boxes, conditions)
 
     def foreign(self, part: Any) -> None:
         """A condition or target of iptables that nft shows only by its name."""
@@ -237,6 +254,8 @@ class RuleReading:
             yield join(self.boxes, boxes), element[1]
 
     def verdict_map(self, part: Any) -> None:
+        if looks_past_ports(part["key"]):
+            self.loose = join(self.boxes + self.loose, [WITHOUT_PORTS])
         for boxes, verdict in self.cases(part["key"], part["data"]):
             kind, inner = next(iter(verdict.items()))
             if kind in {"jump", "goto"}:
@@ -269,7 +288,7 @@ class RuleReading:
         if kind == "payload" and str(inner.get("field")) in {"saddr", "daddr", "sport", "dport", "flags"}:
             raise Faulty(f"`{inner.get('protocol')} {inner.get('field')} set` is not supported")
         if kind in MARKS and inner.get("key") == "mark":
-            self.emit(Action(Kind.CONTINUE, sets=((MARKS[kind], mark_value(MARKS[kind], part.get("value"))),)))
+            self.emit(Action(Kind.CONTINUE, sets=(mark_change(MARKS[kind], part.get("value")),)))
 
 
 def only(operand: Operand, value: Any) -> list[Box]:
@@ -277,12 +296,42 @@ def only(operand: Operand, value: Any) -> list[Box]:
     return [joined] if joined is not None else []
 
 
-def mark_value(mark: Field, value: Any) -> Ranges:
-    """A number, or any where it is computed."""
+def mark_change(mark: Field, value: Any) -> Change:
+    """A number, the other mark, or some bits of either; any value where it is computed in another way."""
+    try:
+        source, keep, bits = mark_terms(value)
+    except (Faulty, AttributeError, KeyError, TypeError, ValueError):
+        return Change(mark, None)
+    return Change(mark, bits, keep, source)
+
+
+def mark_terms(value: Any) -> tuple[Field | None, int, int]:
+    """The mark that is looked at, the bits that are kept of it, and those that are turned over."""
     if isinstance(value, int):
-        number = read_number(value, LAST[mark])
-        return ((number, number),)
-    return everything(mark)
+        return None, 0, read_number(value, ALL_BITS)
+    kind, part = next(iter(value.items()))
+    if kind in MARKS and part["key"] == "mark":
+        return MARKS[kind], ALL_BITS, 0
+    source, keep, bits = mark_terms(part[0])
+    number = read_number(part[1], ALL_BITS)
+    if kind == "&":
+        return source, keep & number, bits & number
+    if kind == "|":
+        return source, keep & ~number, bits | number
+    if kind == "^":
+        return source, keep, bits ^ number
+    raise Faulty(f"the operation {kind[:10]}")
+
+
+def all_changes(listed: Iterable[Any]) -> Iterator[Change]:
+    """What all rules of a listing do to marks."""
+    for item in listed:
+        for expression in item["rule"].get("expr", []) if isinstance(item.get("rule"), dict) else []:
+            part = expression.get("mangle") if isinstance(expression, dict) else None
+            key = part.get("key") if isinstance(part, dict) else None
+            for kind, mark in MARKS.items():
+                if isinstance(key, dict) and isinstance(part, dict) and key.get(kind) == {"key": "mark"}:
+                    yield mark_change(mark, part.get("value"))
 
 
 def translate(address: Any, port: Any, *, local: bool) -> Action:

@@ -6,12 +6,13 @@ overlap. An option that is not there makes its rule doubtful.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from reconshield.addresses.intervals import Ranges, merge, subtract
+from reconshield.addresses.intervals import Ranges, intersect, merge, subtract
+from reconshield.firewall.marks import masked_marks
 from reconshield.firewall.nft.match import masked
 from reconshield.firewall.nft.operands import FLAGS, STATES
-from reconshield.firewall.ruleset import AddressKind, Box, Field, State, complement, everything, name_range
+from reconshield.firewall.ruleset import LAST, AddressKind, Box, Field, complement, everything, name_range
 from reconshield.firewall.values import Faulty, read_icmp, read_network, read_number, read_ports, read_protocol
 
 Reading = Callable[[list[str], int], list[Box]]
@@ -23,6 +24,7 @@ KINDS = {
     "MULTICAST": AddressKind.MULTICAST,
 }
 ALL_FLAGS = 0x3F
+ALL_BITS = (1 << 32) - 1
 
 
 def box(field: Field, ranges: Ranges) -> list[Box]:
@@ -38,23 +40,48 @@ def read_networks(text: str) -> Ranges:
     return merge(pair for part in text.split(",") for pair in read_network(part))
 
 
-def read_states(text: str) -> Ranges:
-    found = [STATES[word.lower()] for word in text.split(",") if word.lower() in STATES]
-    if len(found) != len(text.split(",")):
+def read_states(words: list[str], _: int) -> list[Box]:
+    """`--ctstate`; `DNAT` among the states holds for every connection whose destination was translated."""
+    states, translated = states_of(words[0])
+    own = box(Field.STATE, states)
+    if not translated:
+        return own
+    rest = complement(Field.STATE, states)
+    return [*own, ((Field.STATE, rest), (Field.TRANSLATED, ((1, 1),)))]
+
+
+def read_other_states(words: list[str], _: int) -> list[Box]:
+    """`! --ctstate`; a packet without a connection has none that was translated."""
+    states, translated = states_of(words[0])
+    rest = complement(Field.STATE, states)
+    not_translated: Ranges = ((0, 0), (LAST[Field.TRANSLATED] + 1, LAST[Field.TRANSLATED] + 1))
+    return [((Field.STATE, rest), (Field.TRANSLATED, not_translated))] if translated else box(Field.STATE, rest)
+
+
+def states_of(text: str) -> tuple[Ranges, bool]:
+    words = [word.lower() for word in text.split(",")]
+    if any(word not in STATES and word != "dnat" for word in words):
         raise Faulty(f"the state {text[:40]!r} is not supported")
-    return merge((state, state) for state in found)
+    found = merge((STATES[word], STATES[word]) for word in words if word in STATES)
+    return found, "dnat" in words
 
 
-def read_status(text: str) -> Ranges:
-    if text.upper() != "DNAT":
-        raise Faulty(f"the status {text[:40]!r} is not supported")
-    return ((1, 1),)
+def kinds_of(field: Field) -> Reading:
+    """`--dst-type`: in IPv4 any of the kinds of the routing table; in IPv6 all at once, and UNICAST is also what is local."""
 
+    def read(words: list[str], family: int) -> list[Box]:
+        names = words[0].upper().split(",")
+        if any(name not in KINDS for name in names):
+            raise Faulty(f"the address type {words[0][:40]!r} is not supported")
+        if family == 4:
+            return box(field, merge((KINDS[name], KINDS[name]) for name in names))
+        wanted: Ranges = everything(field)
+        for name in names:
+            lowest = AddressKind.LOCAL if name == "UNICAST" else KINDS[name]
+            wanted = intersect(wanted, ((lowest, KINDS[name]),))
+        return box(field, wanted)
 
-def read_kinds(text: str) -> Ranges:
-    if any(word.upper() not in KINDS for word in text.split(",")):
-        raise Faulty(f"the address type {text[:40]!r} is not supported")
-    return merge((KINDS[word.upper()], KINDS[word.upper()]) for word in text.split(","))
+    return read
 
 
 def read_packet_kind(text: str) -> Ranges:
@@ -68,10 +95,11 @@ def read_packet_kind(text: str) -> Ranges:
     return kinds[text]
 
 
-def read_mark(text: str) -> Ranges:
+def read_mark(text: str, marks: Sequence[int]) -> Ranges:
+    """`0x1/0xff`; `marks` are those that packets can have."""
     number, slash, mask = text.partition("/")
-    value, bits = read_number(number, 2**32 - 1), read_number(mask, 2**32 - 1) if slash else 2**32 - 1
-    return masked(bits, value, 32)
+    value, bits = read_number(number, ALL_BITS), read_number(mask, ALL_BITS) if slash else ALL_BITS
+    return masked_marks(marks, bits, value) if marks and bits != ALL_BITS else masked(bits, value, 32)
 
 
 def read_protocol_option(words: list[str], _: int) -> list[Box]:
@@ -131,9 +159,8 @@ OPTIONS: dict[str, tuple[int, Reading]] = {
     "--syn": (0, read_syn),
     "--icmp-type": (1, lambda words, _: [()] if words[0] in {"any", "255"} else box(Field.ICMP, read_icmp(words[0], 4))),
     "--icmpv6-type": (1, lambda words, _: box(Field.ICMP, read_icmp(words[0], 6))),
-    "--ctstate": (1, on(Field.STATE, read_states)),
-    "--state": (1, on(Field.STATE, read_states)),
-    "--ctstatus": (1, on(Field.TRANSLATED, read_status)),
+    "--ctstate": (1, read_states),
+    "--state": (1, read_states),
     "--ctproto": (1, read_protocol_option),
     "--ctorigsrc": (1, on(Field.SOURCE, read_networks)),
     "--ctorigdst": (1, on(Field.ORIGINAL_DESTINATION, read_networks)),
@@ -141,12 +168,14 @@ OPTIONS: dict[str, tuple[int, Reading]] = {
     "--ctorigsrcport": (1, on(Field.SOURCE_PORT, read_ports)),
     "--src-range": (1, on(Field.SOURCE, read_network)),
     "--dst-range": (1, on(Field.DESTINATION, read_network)),
-    "--src-type": (1, on(Field.SOURCE_KIND, read_kinds)),
-    "--dst-type": (1, on(Field.DESTINATION_KIND, read_kinds)),
+    "--src-type": (1, kinds_of(Field.SOURCE_KIND)),
+    "--dst-type": (1, kinds_of(Field.DESTINATION_KIND)),
     "--pkt-type": (1, on(Field.DESTINATION_KIND, read_packet_kind)),
     "--comment": (1, always),
     "--rpfilter": (0, always),
 }
+OPPOSITES: dict[str, Reading] = {"--ctstate": read_other_states, "--state": read_other_states}
+"""Options whose opposite is not simply what their boxes leave over."""
 LONG = {
     "--source": "-s",
     "--src": "-s",
@@ -178,7 +207,3 @@ def opposite(boxes: list[Box]) -> list[Box]:
     if boxes == [()]:
         return []
     raise Faulty("the opposite of this condition is not supported")
-
-
-def untracked() -> tuple[tuple[Field, Ranges], ...]:
-    return ((Field.STATE, ((State.UNTRACKED, State.UNTRACKED),)),)

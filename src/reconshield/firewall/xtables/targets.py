@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reconshield.addresses.intervals import Ranges
-from reconshield.firewall.ruleset import LAST, Action, Field, Kind, State, everything
+from reconshield.firewall.ruleset import UNTRACK, Action, Change, Field, Kind
 from reconshield.firewall.values import Faulty, read_network, read_number, read_ports
 
 VERDICTS = {
@@ -37,7 +39,7 @@ def read_target(name: str, options: dict[str, str]) -> Action | None:
     if name in MARKS:
         return set_mark(name, options)
     if name in {"NOTRACK", "CT"}:
-        return Action(Kind.CONTINUE, sets=((Field.STATE, ((State.UNTRACKED, State.UNTRACKED),)),))
+        return Action(Kind.CONTINUE, sets=(UNTRACK,))
     return translation(name, options)
 
 
@@ -52,19 +54,34 @@ def translation(name: str, options: dict[str, str]) -> Action:
     raise Faulty(f"the target {name[:40]} is not supported")
 
 
-def set_mark(name: str, options: dict[str, str]) -> Action | None:
-    """MARK and CONNMARK: to a number, or to any where it is computed from another."""
+def set_mark(name: str, options: dict[str, str]) -> Action:
+    """MARK and CONNMARK: to a number, some bits of it, or to the other of the two."""
     field = MARKS[name]
-    if "--save-mark" in options:
-        field = Field.CONNECTION_MARK
-    elif "--restore-mark" in options:
-        field = Field.MARK
-    text = options.get("--set-mark") or options.get("--set-xmark") or ""
-    number, slash, mask = text.partition("/")
-    if text and (not slash or read_number(mask, ALL_BITS) == ALL_BITS):
-        value = read_number(number, LAST[field])
-        return Action(Kind.CONTINUE, sets=((field, ((value, value),)),))
-    return Action(Kind.CONTINUE, sets=((field, everything(field)),))
+    if "--save-mark" in options or "--restore-mark" in options:
+        pair = (Field.CONNECTION_MARK, Field.MARK)
+        own, source = pair if "--save-mark" in options else pair[::-1]
+        masked = any("mask" in option for option in options)
+        return change(Change(own, None) if masked else Change(own, 0, ALL_BITS, source))
+    for option, make in CHANGES.items():
+        if option in options:
+            number, slash, mask = options[option].partition("/")
+            value, bits = read_number(number, ALL_BITS), read_number(mask, ALL_BITS) if slash else ALL_BITS
+            return change(make(field, value, bits))
+    return change(Change(field, None))
+
+
+def change(one: Change) -> Action:
+    return Action(Kind.CONTINUE, sets=(one,))
+
+
+CHANGES: dict[str, Callable[[Field, int, int], Change]] = {
+    "--set-mark": lambda field, value, bits: Change(field, value, ALL_BITS & ~(bits | value)),
+    "--set-xmark": lambda field, value, bits: Change(field, value, ALL_BITS & ~bits),
+    "--or-mark": lambda field, value, _: Change(field, value, ALL_BITS & ~value),
+    "--and-mark": lambda field, value, _: Change(field, 0, value),
+    "--xor-mark": lambda field, value, _: Change(field, value, ALL_BITS),
+}
+"""What the options of MARK do, by iptables-extensions(8)."""
 
 
 def read_destination(text: str) -> tuple[Ranges, Ranges]:
