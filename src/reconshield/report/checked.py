@@ -126,10 +126,9 @@ def entry_text(rated: RatedVerdict) -> str:
     verdict = rated.verdict
     if verdict.entry is None:
         return verdict.because
-    ago = ""
     if verdict.kind == "expired" and rated.late is not None:
-        ago = ", today" if rated.late == 0 else f", {plural(rated.late, 'day', 'days')} ago"
-    return f"[[{TABLES[type(verdict.entry)]}]] line {verdict.line}{ago}"
+        return f"line {verdict.line}, " + ("today" if rated.late == 0 else f"{plural(rated.late, 'day', 'days')} ago")
+    return f"[[{TABLES[type(verdict.entry)]}]] line {verdict.line}"
 
 
 def why_text(rated: RatedVerdict) -> str:
