@@ -23,6 +23,7 @@ from reconshield.cli import (
     detect,
     doctor,
     evidence,
+    exposures,
     fingerprints,
     firewall,
     grant,
@@ -65,6 +66,8 @@ app.add_typer(firewall.app, name="firewall")
 app.add_typer(grant.app, name="grant")
 app.add_typer(policy.app, name="policy")
 app.command("check")(check.check)
+app.command("exposures")(exposures.exposures)
+app.command("assets")(exposures.assets)
 app.command("scan")(scan.scan)
 app.add_typer(runs.app, name="runs")
 app.command("report")(runs.report)

@@ -212,6 +212,41 @@ class ChangeLine(PlacePart):
     flapping: bool
 
 
+class ExposureLine(PlacePart):
+    """An endpoint that is open, as far as is known. It opened between `shut_before` (null: nobody had looked) and `opened`."""
+
+    v: Literal[1]
+    type: Literal["exposure"]
+    vantage: str
+    zone: str
+    assets: list[str]
+    owner: str | None
+    service: SpokenPart | None
+    risk: RiskPart | None
+    verdict: str | None
+    shut_before: str | None
+    opened: str
+    seen: str
+
+
+class AssetLine(TypedDict):
+    """Something owned, declared in the policy or only seen, with what it exposes; `risk` is that of the worst of it."""
+
+    v: Literal[1]
+    type: Literal["asset"]
+    asset: str
+    declared: bool
+    addresses: list[str]
+    zone: str
+    owner: str | None
+    tags: list[str]
+    criticality: str
+    open: int
+    failing: int
+    risk: RiskPart | None
+    measured: str | None
+
+
 class PolicyPart(TypedDict):
     """The entry of the policy that decides. `line` is where it begins in the file."""
 
@@ -419,6 +454,8 @@ Line = (
     | SummaryLine
     | ChangeLine
     | VerdictLine
+    | ExposureLine
+    | AssetLine
     | JudgementLine
     | RejudgedLine
     | InputLine

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import bindparam, or_, select, text, update
 
-from reconshield.model import Endpoint, State, Transport
+from reconshield.model import Endpoint, Reason, State, Transport
 from reconshield.store.columns import pack_address
 from reconshield.store.db import Store
 from reconshield.store.observations import STORED
@@ -73,6 +73,7 @@ def open_before(store: Store, vantage: str) -> NDArray[Any]:
         rows["hi"], rows["lo"] = packed["hi"], packed["lo"]
         rows["port"], rows["transport"] = [row.port for row in found], [row.transport for row in found]
         rows["state"], rows["at"] = State.OPEN, [row.opened for row in found]
+        rows["reason"] = np.where(rows["transport"] == Transport.UDP, Reason.UDP_RESPONSE, Reason.SYN_ACK)
     return rows
 
 
