@@ -16,7 +16,6 @@ from reconshield.addresses import AddressSet
 from reconshield.jobs import executors, monitor, scheduled
 from reconshield.jobs.alerting import list_alerts
 from reconshield.jobs.grants import add_grant
-from reconshield.jobs.letter import write_letter
 from reconshield.jobs.metrics import Metrics, metrics_text
 from reconshield.jobs.monitor_status import monitor_status, status_data, status_lines
 from reconshield.jobs.notice_page import notice_page
@@ -347,19 +346,6 @@ def test_a_schedule_that_is_taken_out_of_the_policy_is_silent_for_good(desk: Des
     desk.policy = policy_of()
     desk.look(HOUR)
     assert desk.alerts() == [("scan-refused", "resolved")]
-
-
-def test_a_letter_says_only_what_changed(desk: Desk) -> None:
-    desk.look()
-    with socket.create_server((HOST, 7101)):
-        desk.look(HOUR)
-    text = "\n".join(write_letter(desk.store, desk.policy, NOON - DAY, desk.now))
-    assert f"Opened (1)\n- {HOST}:7101/tcp: unknown (owner Ada)\n  When: closed at 2026-11-27" in text
-    assert f"  Done when: reconshield scan {HOST} -p 7101 says so" in text
-    desk.look(HOUR)
-    assert "Closed, and measured to be closed (1)" in "\n".join(write_letter(desk.store, desk.policy, NOON - DAY, desk.now))
-    nothing = list(write_letter(desk.store, desk.policy, desk.now + DAY, desk.now + 2 * DAY))
-    assert nothing[-1] == "Nothing changed where measurements could be compared."
 
 
 def test_the_page_for_those_who_are_measured(desk: Desk) -> None:

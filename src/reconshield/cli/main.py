@@ -29,6 +29,7 @@ from reconshield.cli import (
     grant,
     imports,
     intel,
+    letter,
     monitor,
     policy,
     port,
@@ -68,6 +69,7 @@ app.add_typer(policy.app, name="policy")
 app.command("check")(check.check)
 app.command("exposures")(exposures.exposures)
 app.command("assets")(exposures.assets)
+app.command("letter")(letter.letter)
 app.command("scan")(scan.scan)
 app.add_typer(runs.app, name="runs")
 app.command("report")(runs.report)

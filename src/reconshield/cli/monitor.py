@@ -76,25 +76,6 @@ def status(
         raise typer.Exit(1)
 
 
-@app.command("letter")
-def letter(
-    ctx: typer.Context,
-    since: Annotated[str, typer.Option(metavar="7d", help="How far back: 24h, 7d, 4w.")] = "7d",
-    policy: PolicyOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Print a letter in plain language: what changed, why it matters, what to do."""
-    from reconshield.jobs.letter import write_letter
-    from reconshield.jobs.policy import find_policy
-    from reconshield.jobs.times import parse_duration
-
-    call: Invocation = ctx.obj
-    now = time.time()
-    with open_database(call) as store:
-        lines = list(write_letter(store, find_policy(call.settings.home, policy), now - parse_duration(since, "--since"), now))
-    call.print(json.dumps({"workspace": call.settings.workspace, "letter": "\n".join(lines)}) if as_json else lines)
-
-
 @app.command("notice")
 def notice(
     ctx: typer.Context,

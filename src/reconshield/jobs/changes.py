@@ -101,7 +101,8 @@ def compose_before(
     last["state"][seen], last["at"][seen] = past.state[seen], past.at[seen]
     # What stands in the table of exposures is open, whoever remembers it; what else nobody remembers was never measured.
     kept = in_table | seen
-    spoken = services_before(store, earlier, set(after.services)) if after.services else {}
+    asked = {*after.services, *endpoints_of(differing[in_table])}
+    spoken = services_before(store, earlier, asked) if asked else {}
     rows = np.concatenate([stayed, last[kept].astype(STORED)])
     return Measurement(rows, after.vantage, after.at, services=spoken)
 

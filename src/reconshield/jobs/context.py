@@ -75,7 +75,12 @@ class Context:
     def standing(self, endpoint: Endpoint) -> Standing:
         """What the policy says of an open endpoint, and since when it is open."""
         verdict, exposure = self.verdicts.get(endpoint), self.exposures.get(endpoint)
-        return Standing(verdict.kind if verdict else None, exposure.opened if exposure else None)
+        since = exposure.opened if exposure else None
+        if self.policy is None:
+            return Standing(since=since)
+        assets = tuple(asset.name for asset in self.policy.assets_of(endpoint.ip))
+        zone, owner = self.policy.zone_name(endpoint.ip), self.policy.owner_of(endpoint.ip)
+        return Standing(verdict.kind if verdict else None, since, zone, assets, owner)
 
 
 def load_context(store: Store, run: Run, policy: Policy | None, judged_at: float | None = None) -> Context:

@@ -39,4 +39,4 @@ def scan_targets(
         for event in run_scan(store, prepared, time.time, stop or threading.Event()):
             if isinstance(event, Started):
                 run = event.head.id
-        return load_result(store, run)
+        return load_result(store, run, policy=prepared.policy)

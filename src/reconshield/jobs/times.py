@@ -35,3 +35,16 @@ def parse_moment(text: str, now: float, where: str, *, ends: bool = False) -> fl
         return datetime.fromisoformat(plain).timestamp()
     except (ValueError, OverflowError, OSError) as error:
         raise UserError("this is no date, time or duration", where=f"{where} {text}", hint=HINT) from error
+
+
+def parse_past(text: str, now: float, where: str) -> float:
+    """Unix seconds of a date or time, or of a duration before `now`; nothing that is still to come."""
+    plain = text.strip()
+    if DURATION.fullmatch(plain.lower()):
+        return now - parse_duration(plain, where)
+    moment = parse_moment(plain, now, where)
+    if moment > now:
+        raise UserError(
+            "this is still to come", where=f"{where} {text}", hint="write a date as 2026-11-20, or a duration as 7d"
+        )
+    return moment

@@ -141,24 +141,29 @@ def field_sentence(change: RatedChange, name: str) -> str:
 def change_lines(comparison: Comparison) -> Iterator[ChangeLine]:
     """Every change as a line, in the order of addresses."""
     for change in comparison.changes:
-        service = change.service_after or change.service_before
-        yield {
-            "v": 1,
-            "type": "change",
-            "runs": {"before": comparison.before.id, "after": comparison.after.id},
-            "vantage": comparison.after.vantage,
-            "change": change.kind,
-            **place_part(change.endpoint, service.name if service else None),
-            "before": change.before,
-            "after": change.after,
-            "last_seen": iso_time(change.last_seen) if change.last_seen else None,
-            "first_seen": iso_time(change.first_seen) if change.first_seen else None,
-            "fields": list(change.fields),
-            "service_before": spoken_part(change.service_before),
-            "service_after": spoken_part(change.service_after),
-            "risk": risk_part(change.risk) if change.risk else None,
-            "flapping": change.flapping,
-        }
+        yield change_line(change, comparison.before.id, comparison.after.id, comparison.after.vantage)
+
+
+def change_line(change: RatedChange, before: str | None, after: str, vantage: str) -> ChangeLine:
+    """A change between two runs, or (`before` None) from all that was known to a run."""
+    service = change.service_after or change.service_before
+    return {
+        "v": 1,
+        "type": "change",
+        "runs": {"before": before, "after": after},
+        "vantage": vantage,
+        "change": change.kind,
+        **place_part(change.endpoint, service.name if service else None),
+        "before": change.before,
+        "after": change.after,
+        "last_seen": iso_time(change.last_seen) if change.last_seen else None,
+        "first_seen": iso_time(change.first_seen) if change.first_seen else None,
+        "fields": list(change.fields),
+        "service_before": spoken_part(change.service_before),
+        "service_after": spoken_part(change.service_after),
+        "risk": risk_part(change.risk) if change.risk else None,
+        "flapping": change.flapping,
+    }
 
 
 def spoken_part(service: Service | None) -> SpokenPart | None:

@@ -177,9 +177,9 @@ class SummaryLine(TypedDict):
 
 
 class RunsPart(TypedDict):
-    """The two runs that are compared."""
+    """The two runs that are compared; `before` is null where a run is compared with all that was known."""
 
-    before: str
+    before: str | None
     after: str
 
 

@@ -147,10 +147,13 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the policy says of an open endpoint (a verdict, None without a policy), and when it was first seen open."""
+    """What the policy says of an open endpoint (None and nothing without a policy), and when it was first seen open."""
 
     verdict: str | None = None
     since: float | None = None
+    zone: str | None = None
+    assets: tuple[str, ...] = ()
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from reconshield.model import Finding
-from reconshield.report.result import RunResult
+from reconshield.report.result import RunResult, Standing
 from reconshield.report.sheet import csv_row
 from reconshield.text import iso_time, json_text
 
@@ -26,6 +26,11 @@ COLUMNS = (
     "name",
     "port",
     "transport",
+    "zone",
+    "assets",
+    "owner",
+    "policy",
+    "open_since",
     "check",
     "remedy",
     "done_when",
@@ -55,7 +60,7 @@ def tickets_json(result: RunResult) -> str:
 def tickets(result: RunResult) -> Iterable[dict[str, Any]]:
     """The worst first."""
     for finding in sorted(result.findings, key=worst_first):
-        place = finding.endpoint
+        place, standing = finding.endpoint, result.standing.get(finding.endpoint, Standing())
         again = f"reconshield scan {place.ip} -p {'U:' if place.transport == 'udp' else ''}{place.port}"
         yield {
             "id": finding.id,
@@ -68,6 +73,11 @@ def tickets(result: RunResult) -> Iterable[dict[str, Any]]:
             "name": finding.name,
             "port": place.port,
             "transport": place.transport,
+            "zone": standing.zone,
+            "assets": list(standing.assets),
+            "owner": standing.owner,
+            "policy": standing.verdict,
+            "open_since": iso_time(standing.since) if standing.since is not None else None,
             "check": finding.check,
             "remedy": finding.remedy,
             "done_when": f"{again} no longer finds it",
