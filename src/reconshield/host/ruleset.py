@@ -57,7 +57,7 @@ def read_ruleset() -> Ruleset:
             if command[0] == "nft":
                 notes.append("nft is not installed")
             continue
-        told = _run(command)
+        told = run_listing(command)
         if told is None:
             notes.append(f"{command[0]} does not show the rules to this user")
         elif command[0] == "nft":
@@ -67,10 +67,10 @@ def read_ruleset() -> Ruleset:
     return Ruleset(tuple(found), "; ".join(notes) or None)
 
 
-def _run(command: tuple[str, ...]) -> str | None:
+def run_listing(command: tuple[str, ...]) -> str | None:
     """The output of a command, None if it failed."""
     try:
-        done = subprocess.run(command, capture_output=True, timeout=LIST_SECONDS, check=False)  # noqa: S603  one of COMMANDS
+        done = subprocess.run(command, capture_output=True, timeout=LIST_SECONDS, check=False)  # noqa: S603  a fixed command
     except (OSError, subprocess.TimeoutExpired):
         return None
     usable = done.returncode == 0 and len(done.stdout) <= MOST_BYTES

@@ -444,6 +444,19 @@ class RemarkLine(TypedDict):
     because: str
 
 
+class ExplanationLine(TypedDict):
+    """Why a port of this machine is open or not: a paragraph, a diagram, and what could not be read."""
+
+    v: Literal[1]
+    type: Literal["explanation"]
+    port: int
+    transport: Literal["tcp", "udp"]
+    verdict: str
+    sentences: list[str]
+    diagram: list[str]
+    not_read: list[str]
+
+
 Line = (
     RunLine
     | ObservationLine
@@ -464,5 +477,6 @@ Line = (
     | DiagnosisLine
     | RulingLine
     | RemarkLine
+    | ExplanationLine
 )
 LINES: tuple[type, ...] = get_args(Line)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from reconshield.firewall.marks import possible_marks
@@ -125,23 +125,21 @@ class Tables:
         self.table = table
 
     def ruleset(self) -> Ruleset:
-        chains: dict[str, Chain] = {}
+        chains: list[Chain] = []
+        labels: set[str] = set()
         for section in self.sections:
-            for chain in self._chains(section):
-                if chain.name in chains:
-                    chain = replace(chain, name=f"{chain.name} (again)")  # noqa: PLW2901 - two dumps of one table
-                    self.faults.append(Fault(chain.name, "the same table stands twice; both are judged"))
-                chains[chain.name] = chain
-        families = tuple(sorted({family for chain in chains.values() for family in chain.families}))
+            chains += self._chains(section, labels)
+        families = tuple(sorted({family for chain in chains for family in chain.families}))
         if len(families) == 1:
             other = "ip6tables-save" if families == (4,) else "iptables-save"
             self.notes.append(f"only IPv{families[0]} is in this file; add the output of {other}")
-        return Ruleset("iptables-save", tuple(chains.values()), "", tuple(self.faults), tuple(self.notes), families)
+        return Ruleset("iptables-save", tuple(chains), "", tuple(self.faults), tuple(self.notes), families)
 
-    def _chains(self, section: Section) -> Iterator[Chain]:
+    def _chains(self, section: Section, labels: set[str]) -> Iterator[Chain]:
         family = section.family or self._guess(section)
-        prefix = "ip" if family == 4 else "ip6"
         marks = possible_marks(change for _, _, words in section.lines for change in mark_changes(words))
+        prefixes = {table: label_for(f"{'ip' if family == 4 else 'ip6'} {table}", labels) for table, _ in section.chains}
+        labels |= set(prefixes.values())
         for number, table, words in section.lines:
             if len(words) == 1:  # nobody knows what this line says, so the chains of its table are not known from here on
                 self.faults.append(Fault(f"line {number}", f"this is no rule: {printable(words[0])}"))
@@ -151,13 +149,13 @@ class Tables:
                 continue
             draft = section.chain(table, words[1])
             names = {name for own, name in section.chains if own == table}
-            reading = RuleReading(family, self.sets, names, f"{prefix} {table}", marks)
+            reading = RuleReading(family, self.sets, names, prefixes[table], marks)
             reading.read(words[2:])
             text = printable(" ".join(words[2:]), LONGEST_TEXT)
             draft.rules.append(Rule(len(draft.rules) + 1, f"line {number}", text, tuple(reading.branches)))
             self.faults += [Fault(f"line {number}", f"{why}: {text}") for why in reading.faults[:1]]
         for draft in section.chains.values():
-            yield finish(draft, prefix, family)
+            yield finish(draft, prefixes[draft.table], family)
 
     def _guess(self, section: Section) -> int:
         """The family of a part without a comment: by the addresses and protocols it names."""
@@ -168,11 +166,16 @@ class Tables:
         return 6 if six else 4
 
 
+def label_for(label: str, taken: set[str]) -> str:
+    """A table's name; where two dumps have the same one (the kernel's old and new tables), the second is told apart."""
+    return label if label not in taken else label_for(f"{label} (again)", taken)
+
+
 def finish(draft: Draft, prefix: str, family: int) -> Chain:
     hook = HOOKS.get(draft.name, "")
     late = draft.table == "nat" and hook in {"input", "postrouting"}
     return Chain(
-        f"{prefix} {draft.table} {draft.name}",
+        f"{prefix} {draft.name}",
         tuple(draft.rules),
         (family,),
         hook,
