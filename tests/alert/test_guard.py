@@ -67,3 +67,18 @@ def test_the_checked_address_is_the_one_that_is_connected_to(tmp_path: Path) -> 
         with pytest.raises(UserError, match="must be https"):
             carry(WEBHOOK, settings | {"url": f"http://receiver.test:{port}/"}, admit=lambda *_: [HOST])
     assert len(posts.got) == 1
+
+
+def test_only_channels_that_ask_the_guard_say_so() -> None:
+    """A guarded channel asks before it connects; what it is refused is not sent."""
+
+    def refuse(host: str, port: int) -> list[str]:
+        raise UserError("not there", where=f"{host}:{port}")
+
+    assert {channel.name for channel in CHANNELS if channel.guarded} == {"webhook", "alertmanager"}
+    for channel in (one for one in CHANNELS if one.guarded):
+        settings = (
+            {"url": "https://receiver.test/", "secret": "s"} if channel.name == "webhook" else {"url": "https://receiver.test"}
+        )
+        with pytest.raises(UserError, match="not there"):
+            carry(channel, settings, admit=refuse)

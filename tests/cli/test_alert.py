@@ -10,11 +10,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from alert.examples import OPENED, STALE
 from reconshield.alert.route import Rule
 from reconshield.jobs.alerting import raise_alerts
+from reconshield.report.schema import jsonl_schema
 from reconshield.store.db import open_store
 
 POLICY = """
@@ -82,6 +84,8 @@ def test_list_take_on_and_silence(shell: Shell) -> None:
     assert taken.out.startswith("a1 is taken on by Ada")
     rows = [json.loads(line) for line in shell("alert", "list", "--json").out.splitlines()]
     assert [(row["id"], row["acknowledged_by"]) for row in rows] == [("a2", None), ("a1", "Ada")]
+    for line in shell("alert", "list", "--undelivered", "--json").out.splitlines():
+        jsonschema.validate(json.loads(line), jsonl_schema())
     waiting = shell("alert", "list", "--undelivered")
     assert "log" in waiting.out
     assert "not tried yet" in waiting.out
@@ -103,6 +107,7 @@ def test_a_monitor_without_a_policy_and_its_status(tmp_path: Path) -> None:
     status = bare("monitor", "status", "--json")
     assert status.code == 0
     assert json.loads(status.out)["schedules"] == []
+    jsonschema.validate(json.loads(status.out), jsonl_schema())
 
 
 def test_an_unknown_setting_of_a_channel_is_named_before_anything_starts(shell: Shell) -> None:

@@ -261,6 +261,34 @@ def test_a_clock_that_jumps_measures_once_and_goes_on(desk: Desk, jump: float) -
     assert desk.states == ["complete"] * 3
 
 
+def test_the_same_addresses_are_measured_by_one_scan_at_a_time(desk: Desk) -> None:
+    other = schedule(name='"other"', targets=f'"{PLACE}.2"', ports='"7200"')
+    apart = schedule(name='"apart"', targets=f'"{PLACE}.77"', ports='"7200"')
+    desk.policy = policy_of(schedule(), other, apart)
+    started: list[Occurrence] = []
+    monitor.tick(desk.store, desk.policy, desk.watch, [], lambda one, *_: started.append(one), desk.now)
+    assert [one.schedule for one in started] == ["apart", "hourly"]
+    waiting = next(one for one in kept.unfinished(desk.store) if one.state == "waiting")
+    assert waiting.note == "waits for schedule hourly, which measures the same addresses"
+
+
+def test_two_scans_at_once_of_different_addresses_both_tell_what_changed(desk: Desk, listener: socket.socket) -> None:
+    """The one that began first and ends last has still measured its own addresses last."""
+    apart = schedule(name='"apart"', targets=f'"{PLACE}.77"', ports='"7200"')
+    desk.policy = policy_of(schedule(), apart, EXPECTED.replace("7101", "7102"))
+    started: list[tuple[Occurrence, Begun, Sequence[Part]]] = []
+
+    def start(one: Occurrence, opening: Opening, dark: AddressSet) -> None:
+        desk.now += 1
+        started.append((one, *work_off(desk, one, opening, dark)))
+
+    monitor.tick(desk.store, desk.policy, desk.watch, [], start, desk.now)
+    for one, begun, parts in sorted(started, key=lambda found: found[0].schedule == "hourly"):
+        desk.now += 1
+        assert monitor.conclude(desk.store, desk.policy, one, begun, parts, desk.now) == "complete"
+    assert desk.subjects() == [f"7101/tcp is open on {HOST}, not expected"]
+
+
 def test_a_repeated_end_changes_nothing(desk: Desk) -> None:
     ended: list[tuple[Occurrence, Begun, Sequence[Part]]] = []
 

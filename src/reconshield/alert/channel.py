@@ -65,12 +65,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A way to tell somebody."""
+    """A way to tell somebody. `guarded` says that it goes only where `Order.admit` lets it: the others take no settings from
+    the web.
+    """
 
     name: str
     title: str
     fields: tuple[Field, ...]
     send: Callable[[Order], Outcome]
+    guarded: bool = False
 
     def read(self, given: Json, where: str) -> dict[str, str]:
         """The settings as text, defaults filled in. Raises UserError for an unknown, missing or impossible one."""

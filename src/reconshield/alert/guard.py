@@ -2,8 +2,9 @@
 
 A channel in the operator's own file may lead anywhere. One that came in through the web could be used to make the server speak
 to itself or to its own network (request forgery), so it must name a host of the allow-list, over HTTPS, and every address that
-the name has must be a public one. The address that was checked is the one that is connected to: a name that answers differently
-a moment later (DNS rebinding) changes nothing. Redirects are never followed.
+the name has must be a public one. The address that was checked is the one that is connected to: a name that answers otherwise
+a moment later (DNS rebinding) changes nothing. Redirects are never followed. Only channels that are `guarded` go by this; a
+file, a command or a mail server is never taken from the web.
 """
 
 from __future__ import annotations

@@ -7,8 +7,7 @@ whenever it is the same trouble, so an alert is updated and resolved, never repe
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from reconshield.model import Endpoint, Factor, Json, Risk, Severity
@@ -123,8 +122,6 @@ class Notice:
     workspace: str
     messages: tuple[Message, ...]
     at: float
-    link: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def notice_key(workspace: str, channel: str, messages: tuple[Message, ...]) -> str:
@@ -218,7 +215,7 @@ def alert_of(value: Json) -> Alert:
 def notice_json(notice: Notice) -> Json:
     """A notice as the outbox keeps it; the key and the channel have columns of their own."""
     told = [{"alert": alert_json(m.alert), "status": m.status, "before": m.severity_before} for m in notice.messages]
-    return {"messages": told, "at": notice.at, "link": notice.link, "labels": dict(notice.labels)}
+    return {"messages": told, "at": notice.at}
 
 
 def notice_of(key: str, channel: str, workspace: str, value: Json) -> Notice:
@@ -226,4 +223,4 @@ def notice_of(key: str, channel: str, workspace: str, value: Json) -> Notice:
         Message(alert_of(told["alert"]), told["status"], Severity(told["before"]) if told["before"] else None)
         for told in value["messages"]
     )
-    return Notice(key, channel, workspace, messages, value["at"], value["link"], value["labels"])
+    return Notice(key, channel, workspace, messages, value["at"])

@@ -18,7 +18,6 @@ def notice_body(notice: Notice) -> dict[str, Any]:
         "workspace": notice.workspace,
         "channel": notice.channel,
         "title": notice_subject(notice),
-        "link": notice.link,
         "alerts": [message_line(message, notice.workspace, notice.key) for message in notice.messages],
     }
 

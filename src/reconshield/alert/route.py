@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from reconshield.addresses import AddressSet
 from reconshield.alert.message import SAID_ONCE, SILENCE_KINDS, Alert, Ending, Event, Message, Notice, notice_key
@@ -89,18 +89,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Addressed:
-    """A notice with the moment from which it may be sent, and the alerts that no channel is told of, because of a silence."""
+    """A notice, and the moment from which it may be sent."""
 
     notice: Notice
     due: float
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Everything that `address` decided."""
-
-    notices: tuple[Addressed, ...] = ()
-    silenced: tuple[int, ...] = field(default=())
 
 
 def weigh(events: Iterable[Event], endings: Iterable[Ending], standing: Mapping[str, Alert], first_number: int) -> list[Step]:
@@ -152,26 +144,16 @@ def end_alert(alert: Alert, ending: Ending) -> Step:
 
 
 def address(
-    steps: Iterable[Step],
-    rules: Sequence[Rule],
-    silences: Sequence[Silence],
-    workspace: str,
-    now: float,
-    link: str | None = None,
-) -> Told:
-    """Who is told what: the first due time that a rule gives, one notice a channel, run and due time."""
+    steps: Iterable[Step], rules: Sequence[Rule], silences: Sequence[Silence], workspace: str, now: float
+) -> list[Addressed]:
+    """Who is told what: one notice a channel, run and due time. What a silence covers is told to nobody."""
     groups: dict[tuple[str, str | None, float], list[Message]] = defaultdict(list)
-    silenced: list[int] = []
     for message in (step.message for step in steps if step.message is not None):
         if any(silence.covers(message.event, now) for silence in silences):
-            silenced.append(message.alert.number)
             continue
         for channel, due in channels_of(message, rules, now).items():
             groups[channel, message.event.run, due].append(message)
-    notices = [
-        made for (channel, _, due), found in groups.items() for made in notices_of(channel, found, workspace, now, due, link)
-    ]
-    return Told(tuple(notices), tuple(silenced))
+    return [made for (channel, _, due), found in groups.items() for made in notices_of(channel, found, workspace, now, due)]
 
 
 def channels_of(message: Message, rules: Iterable[Rule], now: float) -> dict[str, float]:
@@ -193,13 +175,11 @@ def quiet_end(rule: Rule, event: Event, now: float) -> float:
     return inside.until if inside.may_run and inside.until is not None else now
 
 
-def notices_of(
-    channel: str, messages: list[Message], workspace: str, now: float, due: float, link: str | None
-) -> Iterable[Addressed]:
+def notices_of(channel: str, messages: list[Message], workspace: str, now: float, due: float) -> Iterable[Addressed]:
     ordered = sorted(messages, key=worst_first)
     for begin in range(0, len(ordered), LARGEST):
         part = tuple(ordered[begin : begin + LARGEST])
-        yield Addressed(Notice(notice_key(workspace, channel, part), channel, workspace, part, now, link), due)
+        yield Addressed(Notice(notice_key(workspace, channel, part), channel, workspace, part, now), due)
 
 
 def worst_first(message: Message) -> tuple[bool, int, int, int]:
@@ -232,5 +212,5 @@ def escalate(
             for channel in dict.fromkeys(further):
                 groups[channel].append(Message(passed, "updated" if alert.revision > 1 else "open"))
     return changed, [
-        made for channel, messages in groups.items() for made in notices_of(channel, messages, workspace, now, now, None)
+        made for channel, messages in groups.items() for made in notices_of(channel, messages, workspace, now, now)
     ]

@@ -109,7 +109,7 @@ def risk_sum(risk: Risk) -> str:
 BASE = frozenset({"impact", "authentication", "transport", "exploitation", "intended"})
 
 
-def mail_text(message: Message, link: str | None = None) -> str:
+def mail_text(message: Message) -> str:
     """The whole message, one labelled line after the other."""
     event, alert = message.event, message.alert
     owner = [event.owner or "no owner in the policy", f"zone {event.zone}" if event.zone else "", f"alert {alert.id}"]
@@ -123,18 +123,17 @@ def mail_text(message: Message, link: str | None = None) -> str:
         ("Risk", risk_sum(event.risk) if event.risk else None),
         *(("Do" if n == 0 else "", step) for n, step in enumerate(event.do if message.status != "resolved" else ())),
         ("Owner", " · ".join(part for part in owner if part) if message.status != "notice" else None),
-        ("Proof", link or event.proof),
+        ("Proof", event.proof),
     ]
     return "\n".join(f"{label:<8} {line(text)}" for label, text in rows if text) + "\n"
 
 
-def chat_text(message: Message, link: str | None = None) -> str:
+def chat_text(message: Message) -> str:
     """Four lines: subject, why, what to do, the proof."""
     event = message.event
     rows = [subject(message), f"Why: {line(event.why)}"]
     rows += [f"Do: {line(event.do[0])}"] if event.do and message.status != "resolved" else []
-    proof = link or event.proof
-    return "\n".join([*rows, line(proof)] if proof else rows)
+    return "\n".join([*rows, line(event.proof)] if event.proof else rows)
 
 
 def notice_subject(notice: Notice) -> str:

@@ -101,6 +101,7 @@ def print_undelivered(call: Invocation, store: Store, *, as_json: bool) -> None:
     if as_json:
         rows = [
             {
+                "v": 1,
                 "type": "delivery",
                 "key": one.key,
                 "channel": one.channel,

@@ -9,13 +9,13 @@ Call `raise_alerts` with a store from `Store.together` to have the changes thems
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from reconshield import host
 from reconshield.addresses import AddressSet
 from reconshield.alert.message import Alert, Ending, Event, Message, Notice, event_json, event_of, notice_json, notice_of
-from reconshield.alert.route import Addressed, Rule, Silence, Step, Told, address, escalate, weigh
+from reconshield.alert.route import Addressed, Rule, Silence, Step, address, escalate, weigh
 from reconshield.errors import UserError
 from reconshield.jobs.requests import read_targets, resolve_names
 from reconshield.scope import meaning_of
@@ -24,21 +24,13 @@ from reconshield.store import outbox
 from reconshield.store.db import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """What came of it: the steps that were taken, and the notices that will be sent."""
-
-    steps: tuple[Step, ...]
-    told: Told
-
-
 def raise_alerts(
-    store: Store, events: Iterable[Event], endings: Iterable[Ending], rules: Sequence[Rule], now: float, link: str | None = None
-) -> Raised:
-    """Weigh what was found against what stands, keep it, and put the notices into the outbox."""
+    store: Store, events: Iterable[Event], endings: Iterable[Ending], rules: Sequence[Rule], now: float
+) -> tuple[Step, ...]:
+    """Weigh what was found against what stands, keep it, and put the notices into the outbox. Gives what became of each."""
     events, endings = tuple(events), tuple(endings)
     if not events and not endings:
-        return Raised((), Told())
+        return ()
     with store.together() as one:
         number = kept.lock_alerts(one)
         fingerprints = {event.fingerprint for event in events} | {ending.fingerprint for ending in endings}
@@ -47,10 +39,10 @@ def raise_alerts(
         new = [row_of(step.alert) for step in steps if step.is_new]
         changed = [row_of(step.alert) for step in steps if not step.is_new]
         kept.save_alerts(one, new, changed)
-        told = address(steps, rules, list_silences(one, now), store.workspace, now, link)
-        replace_untold(one, told.notices, now)
-        put(one, told.notices, now)
-    return Raised(tuple(steps), told)
+        notices = address(steps, rules, list_silences(one, now), store.workspace, now)
+        replace_untold(one, notices, now)
+        put(one, notices, now)
+    return tuple(steps)
 
 
 def escalate_alerts(store: Store, rules: Sequence[Rule], now: float) -> int:

@@ -58,8 +58,20 @@ def is_usable(run: Run) -> bool:
 
 
 def has_later(store: Store, run: Run) -> bool:
-    """Whether something was measured from the same vantage since: then this run does not say how things are now."""
-    return any(each.vantage == run.vantage and each.started > run.started for each in list_runs(store))
+    """Whether some of the same endpoints were measured from the same vantage since: then this run says nothing of now.
+
+    A later run of other addresses, or one that is still measuring, takes nothing away from it.
+    """
+    later = (each for each in list_runs(store) if each.vantage == run.vantage and each.started > run.started)
+    return any(each.state in {"complete", "partial"} and may_overlap(each, run) for each in later)
+
+
+def may_overlap(one: Run, other: Run) -> bool:
+    """Whether two runs can have an endpoint in common. Of an import only its file knows."""
+    first, second = plan_of(one), plan_of(other)
+    if is_import(one) or is_import(other) or first is None or second is None:
+        return True
+    return bool(first.targets & second.targets) and bool(first.ports & second.ports)
 
 
 def look_back(store: Store, earlier: list[Run], rows: Array) -> Past:

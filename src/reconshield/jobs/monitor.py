@@ -76,24 +76,38 @@ def tick(store: Store, policy: Policy, watch: Watch, executors: Sequence[Executo
 
 
 def start_waiting(store: Store, policy: Policy, start: Start, now: float) -> None:
-    """Start every occurrence that waits and may run now; of a schedule one at a time."""
+    """Start every occurrence that waits and may run now.
+
+    The same addresses are measured by one scan at a time from a vantage: each keeps its pace, and knows what it changed.
+    """
     open_ones = kept.unfinished(store)
-    busy = {occurrence.schedule for occurrence in open_ones if occurrence.state == "running"}
+    schedules = {schedule.name: schedule for schedule in policy.schedules}
+    busy = [schedules[one.schedule] for one in open_ones if one.state == "running" and one.schedule in schedules]
     for occurrence in open_ones:
-        if occurrence.state != "waiting" or occurrence.schedule in busy:
+        if occurrence.state != "waiting":
             continue
-        schedule = next((s for s in policy.schedules if s.name == occurrence.schedule), None)
+        schedule = schedules.get(occurrence.schedule)
         if schedule is None:
             end(store, occurrence, "missed", now, "the policy has no schedule of that name any more")
             continue
+        before = next((other for other in busy if in_the_way(other, schedule)), None)
         opening, dark = scheduled.may_start(store, policy, occurrence, now)
-        if not opening.may_run:
+        if before is not None:
+            note_why(store, occurrence, Opening(False, None, f"schedule {before.name}, which measures the same addresses"))
+        elif not opening.may_run:
             note_why(store, occurrence, opening)
         elif announced(store, schedule, occurrence, now):
             attempt = kept.start_occurrence(store, occurrence.schedule, occurrence.slot)
             if attempt is not None:
-                busy.add(occurrence.schedule)
+                busy.append(schedule)
                 start(replace(occurrence, state="running", attempts=attempt), opening, dark)
+
+
+def in_the_way(other: Schedule, schedule: Schedule) -> bool:
+    """Whether one schedule must wait while the other measures: they share addresses, or names that may mean the same ones."""
+    named = {place.text for place in other.places if place.kind == "host"}
+    mine = {place.text for place in schedule.places if place.kind == "host"}
+    return other.vantage == schedule.vantage and (bool(other.area & schedule.area) or bool(named & mine))
 
 
 def note_why(store: Store, occurrence: Occurrence, opening: Opening) -> None:

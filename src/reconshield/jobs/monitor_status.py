@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from reconshield.jobs import executors
 from reconshield.jobs.policy import find_policy
 from reconshield.policy import Policy
+from reconshield.report.line_types import MonitorLine
 from reconshield.settings import Settings
 from reconshield.store import occurrences as kept
 from reconshield.store import outbox
@@ -105,7 +105,7 @@ def worst(alerts: dict[str, int]) -> str:
     return ", ".join(f"{alerts[name]} {name}" for name in order if name in alerts)
 
 
-def status_data(status: MonitorStatus) -> dict[str, Any]:
+def status_data(status: MonitorStatus) -> MonitorLine:
     """For programs."""
     return {
         "v": 1,

@@ -457,6 +457,59 @@ class ExplanationLine(TypedDict):
     not_read: list[str]
 
 
+class DeliveryLine(TypedDict):
+    """A notice that waits in the outbox, or was given up. `messages` counts the alerts it tells of."""
+
+    v: Literal[1]
+    type: Literal["delivery"]
+    key: str
+    channel: str
+    state: Literal["waiting", "sent", "dead", "replaced"]
+    created: str
+    due: str
+    attempts: int
+    detail: str | None
+    messages: int
+
+
+class SchedulePart(TypedDict):
+    """One schedule: its newest scan, its last whole measurement, when it is next due."""
+
+    name: str
+    vantage: str
+    state: str | None
+    run: str | None
+    note: str | None
+    whole: str | None
+    next: str | None
+    fresh_seconds: float
+    stale: bool
+
+
+class ProcessPart(TypedDict):
+    """A monitor or worker that is there."""
+
+    name: str
+    role: str
+    host: str
+    pid: int
+    vantage: str
+    started: str
+
+
+class MonitorLine(TypedDict):
+    """How the monitoring is. `channels` counts notices by channel and state, `alerts` those that stand by severity."""
+
+    v: Literal[1]
+    type: Literal["monitor"]
+    at: str
+    troubled: bool
+    schedules: list[SchedulePart]
+    processes: list[ProcessPart]
+    channels: dict[str, dict[str, int]]
+    alerts: dict[str, int]
+
+
 Line = (
     RunLine
     | ObservationLine
@@ -474,6 +527,8 @@ Line = (
     | InputLine
     | DetectionLine
     | AlertLine
+    | DeliveryLine
+    | MonitorLine
     | DiagnosisLine
     | RulingLine
     | RemarkLine

@@ -67,4 +67,5 @@ CHANNEL = Channel(
         Field("ca", "a file with its certificate authority"),
     ),
     send,
+    guarded=True,
 )

@@ -23,4 +23,5 @@ CHANNEL = Channel(
         Field("ca", "a file with the certificate authority of the receiver"),
     ),
     send,
+    guarded=True,
 )
