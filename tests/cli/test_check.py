@@ -230,10 +230,23 @@ def test_policy_check_tells_what_where_and_next(place: Place) -> None:
 
 def test_policy_check_in_json_and_when_all_is_well(place: Place) -> None:
     late = run(place.home, "policy", "check", "--json", "--policy", place.policy("late.toml", place.late))
-    (problem,) = json.loads(late.out)
+    (problem,) = late.lines
     assert (late.code, problem["level"], problem["line"], problem["key"]) == (1, "warning", 8, "expect[1].expires")
     well = run(place.home, "policy", "check", "--policy", place.policy("fine.toml", place.expected))
     assert (well.code, well.out) == (0, f"{place.home}/fine.toml: 1 zone, 1 expected exposure\n")
+
+
+@pytest.mark.parametrize(
+    ("channel", "message"),
+    [
+        ('name = "soc"\nkind = "pigeon"', "there is no channel of kind 'pigeon'"),
+        ('name = "soc"\nkind = "webhook"\nurl = "https://soc.example"', "a webhook channel needs 'secret'"),
+    ],
+)
+def test_policy_check_looks_into_channels(place: Place, channel: str, message: str) -> None:
+    policy = place.policy("channel.toml", f"[[channel]]\n{channel}", '[[route]]\nto = "soc"')
+    done = run(place.home, "policy", "check", "--policy", policy)
+    assert (done.code, message in done.out, f"{policy}:8 channel[1]" in done.out) == (1, True, True)
 
 
 def test_policy_format_writes_the_file_once(place: Place) -> None:

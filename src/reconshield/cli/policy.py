@@ -6,15 +6,17 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reconshield.cli.console import Invocation
+from reconshield.cli.runs import open_database, print_lines
 from reconshield.errors import UserError
 
 if TYPE_CHECKING:
-    from reconshield.policy import Problem
+    from reconshield.policy import Policy, Problem
+    from reconshield.report.line_types import ProblemLine
 
 SYMBOLS = {"error": ("✗", "high"), "warning": ("!", "medium"), "note": ("-", "low")}
 
@@ -34,7 +36,7 @@ def check(ctx: typer.Context, policy: PolicyOption = None, as_json: AsJson = Fal
     call: Invocation = ctx.obj
     seen = examine_policy(locate(call, policy), time.time(), stored_vantages(call))
     if as_json:
-        call.print(json.dumps([problem_data(problem) for problem in seen.problems], ensure_ascii=False))
+        print_lines(problem_line(problem) for problem in seen.problems)
     else:
         for problem in seen.problems:
             print_problem(call, problem)
@@ -94,7 +96,6 @@ def propose(
     run: Annotated[str, typer.Option(metavar="RUN", help="The run whose state is proposed.")] = "latest",
 ) -> None:
     """Print what is open and not expected as entries to review: reason and owner are blank. Changes nothing."""
-    from reconshield.cli.runs import open_database
     from reconshield.jobs.policy import find_policy
     from reconshield.jobs.proposal import propose_policy
     from reconshield.store.runs import find_run
@@ -119,12 +120,11 @@ def locate(call: Invocation, given: Path | None) -> Path:
 
 def stored_vantages(call: Invocation) -> set[str]:
     """Where was measured from so far; only this machine's own name where there is no database yet."""
-    from reconshield.store.db import open_store
     from reconshield.store.runs import list_runs
 
     if call.settings.db_is_file and not Path(call.settings.db).exists():
         return set()
-    with open_store(call.settings.db, call.settings.workspace) as store:
+    with open_database(call) as store:
         return {call.settings.vantage} | {run.vantage for run in list_runs(store)}
 
 
@@ -137,7 +137,7 @@ def print_problem(call: Invocation, problem: Problem) -> None:
         call.print(f"  next    {problem.hint}")
 
 
-def problem_data(problem: Problem) -> dict[str, Any]:
+def problem_line(problem: Problem) -> ProblemLine:
     return {
         "v": 1,
         "type": "problem",
@@ -150,7 +150,7 @@ def problem_data(problem: Problem) -> dict[str, Any]:
     }
 
 
-def contents(policy: Any) -> str:
+def contents(policy: Policy) -> str:
     """`2 zones, 1 asset, 3 expected exposures, 1 assertion`."""
     from reconshield.text import plural
 

@@ -6,8 +6,8 @@ told here, from the catalogue and the checks; the policy itself knows neither.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -67,8 +67,20 @@ def examine_policy(path: Path, now: float, vantages: Collection[str] = ()) -> Po
     text, known = read_text(path), known_names(vantages)
     policy, problems = read_policy(text, str(path), known)
     if policy is not None:
-        problems = review_policy(policy, known, now)
+        found = [*review_channels(policy), *review_policy(policy, known, now)]
+        problems = sorted(found, key=lambda problem: problem.line)
     return PolicyFile(path, text, policy, tuple(problems))
+
+
+def review_channels(policy: Policy) -> Iterator[Problem]:
+    """Channels of a kind that there is not, and settings that their kind does not take or misses."""
+    from reconshield.jobs.channels import ready_channels
+
+    for number, entry in enumerate(policy.channels, 1):
+        try:
+            ready_channels(replace(policy, channels=(entry,)))
+        except UserError as error:
+            yield Problem("error", policy.file, entry.line, f"channel[{number}]", error.message, error.hint or "")
 
 
 def read_text(path: Path) -> str:

@@ -121,7 +121,7 @@ def sentence(change: RatedChange) -> str:
         return "; ".join(field_sentence(change, name) for name in change.fields)
     before = f"{change.before} at {local_time(change.last_seen)}" if change.last_seen else "not measured before"
     after = f"{change.after} at {local_time(change.first_seen)}" if change.first_seen else "not measured now"
-    return f"{before}, {after}"
+    return f"{before}, {after}" + ("; it opens and closes all the time" if change.flapping else "")
 
 
 def certificate_day(service: Service | None) -> str:

@@ -247,6 +247,19 @@ class AssetLine(TypedDict):
     measured: str | None
 
 
+class ProblemLine(TypedDict):
+    """Something that is wrong in a policy file, or soon will be. `key` is which entry and key, as people count."""
+
+    v: Literal[1]
+    type: Literal["problem"]
+    level: Literal["error", "warning", "note"]
+    file: str
+    line: int
+    key: str
+    message: str
+    hint: str
+
+
 class PolicyPart(TypedDict):
     """The entry of the policy that decides. `line` is where it begins in the file."""
 
@@ -520,6 +533,7 @@ Line = (
     | SummaryLine
     | ChangeLine
     | VerdictLine
+    | ProblemLine
     | ExposureLine
     | AssetLine
     | JudgementLine
