@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from reconshield.cli import firewall_evaluate, firewall_explain
+from reconshield.cli import firewall_advise, firewall_evaluate, firewall_explain
 
-app = typer.Typer(name="firewall", no_args_is_help=True, help="What the rules of a firewall do: judged, explained.")
+app = typer.Typer(name="firewall", no_args_is_help=True, help="Rules for your firewall: advised, proved, judged, explained.")
+app.command("advise")(firewall_advise.advise)
+app.command("prove")(firewall_advise.prove)
 app.command("evaluate")(firewall_evaluate.evaluate)
 app.command("explain")(firewall_explain.explain)

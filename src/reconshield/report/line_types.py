@@ -523,6 +523,42 @@ class MonitorLine(TypedDict):
     alerts: dict[str, int]
 
 
+ProofLine = TypedDict(
+    "ProofLine",
+    {
+        "v": Literal[1],
+        "type": Literal["proof"],
+        "platform": str,
+        "from": str,
+        "endpoint": str,
+        "family": str,
+        "before": str,
+        "after": str,
+        "wanted": str,
+        "ok": bool,
+        "note": str,
+    },
+)
+"""What one zone of the lab sees of one endpoint in one family, before and after the rules were loaded."""
+
+
+class AdviceLine(TypedDict):
+    """Rules for one firewall: its files, how to apply them, how to take them back, how to look, what must be known first."""
+
+    v: Literal[1]
+    type: Literal["advice"]
+    platform: str
+    host: str
+    ports: list[str]
+    allow: list[str]
+    public: bool
+    files: dict[str, str]
+    apply: str
+    undo: str
+    check: str
+    notes: list[str]
+
+
 Line = (
     RunLine
     | ObservationLine
@@ -547,5 +583,7 @@ Line = (
     | RulingLine
     | RemarkLine
     | ExplanationLine
+    | ProofLine
+    | AdviceLine
 )
 LINES: tuple[type, ...] = get_args(Line)
