@@ -311,7 +311,8 @@ def test_questions_in_vain_free_the_pace_and_late_errors_slow_it() -> None:
 
 def test_parked_pairs_come_one_a_pause_until_patience_is_spent() -> None:
     plan = Plan(AddressSet.of(HOST), PortSet(udp=((1, 9),)), 1, 9)
-    work, parked = Work(0, plan.pairs(0), None), Parked(patience=3.0)
+    work = Work(0, plan.pairs(0), None)
+    parked: Parked[str, tuple[Work, int, int]] = Parked(patience=3.0)
     parked.asked(HOST, 0.0).heard(0.0, tries=0)
     for index in range(9):
         parked.add((work, index, 1), HOST, 0.0)

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree.ElementTree import fromstring
@@ -154,6 +155,12 @@ def errors_flow(world: World) -> Iterator[None]:
     limit_errors(world.target, 1000, 1000)
 
 
+@pytest.fixture(params=[False, True], ids=["ordinary", "raw"])
+def raw(request: pytest.FixtureRequest) -> bool:
+    """Whether packet sockets are used."""
+    return bool(request.param)
+
+
 def limit_errors(target: Namespace, milliseconds: int, per_second: int) -> None:
     target.run(
         *("sysctl", "-qw", f"net.ipv4.icmp_ratelimit={milliseconds}", f"net.ipv4.icmp_msgs_per_sec={per_second}"),
@@ -186,15 +193,16 @@ def udp(*ports: int) -> PortSet:
     return PortSet(udp=tuple((port, port) for port in ports))
 
 
-def scan(where: Namespace, address: str, ports: PortSet, options: Options | None = None) -> dict[int, Observation]:
-    return scan_and_tell(where, address, ports, options)[0]
+def scan(where: Namespace, address: str, ports: PortSet, raw: bool, options: Options | None = None) -> dict[int, Observation]:
+    return scan_and_tell(where, address, ports, raw, options)[0]
 
 
 def scan_and_tell(
-    where: Namespace, address: str, ports: PortSet, options: Options | None = None
+    where: Namespace, address: str, ports: PortSet, raw: bool, options: Options | None = None
 ) -> tuple[dict[int, Observation], Progress]:
     allowed = targets_of(address)
     plan = Plan(allowed.addresses, ports, seed=11, block_size=500)
+    options = replace(options or Options(), engine="raw" if raw else "connect")
     events = where.inside(lambda: list(measure(plan, allowed, range(plan.blocks), options)))
     seen = {one.endpoint.port: one for event in events if isinstance(event, BlockDone) for one in records(event.batch)}
     assert len(seen) == plan.size
@@ -222,19 +230,21 @@ def nmap(where: Namespace, address: str, ports: PortSet) -> dict[int, str]:
 
 @pytest.mark.usefixtures("errors_flow")
 @pytest.mark.parametrize(("address", "answers"), [(V4, ANSWERS), (V6, ANSWERS_V6)], ids=["ipv4", "ipv6"])
-def test_every_answer_has_its_state_and_reason(world: World, address: str, answers: dict[int, tuple[str, str]]) -> None:
-    seen = scan(world.scanner, address, udp(*answers))
+def test_every_answer_has_its_state_and_reason(
+    world: World, raw: bool, address: str, answers: dict[int, tuple[str, str]]
+) -> None:
+    seen = scan(world.scanner, address, udp(*answers), raw)
     assert told(seen) == answers
     assert all((one.rtt_ms is not None) == (one.reason.label != "no-response") for one in seen.values())
 
 
-def test_every_server_answers_its_payload(world: World) -> None:
-    seen = scan(world.scanner, V4, udp(*world.live.values()))
+def test_every_server_answers_its_payload(world: World, raw: bool) -> None:
+    seen = scan(world.scanner, V4, udp(*world.live.values()), raw)
     assert {name: seen[port].state.label for name, port in world.live.items()} == dict.fromkeys(world.live, "open")
 
 
-def test_a_router_on_the_way_is_no_closed_port(world: World) -> None:
-    assert told(scan(world.scanner, BEHIND, udp(3000, 3001, 3002, 3003))) == {
+def test_a_router_on_the_way_is_no_closed_port(world: World, raw: bool) -> None:
+    assert told(scan(world.scanner, BEHIND, udp(3000, 3001, 3002, 3003), raw)) == {
         3000: ("filtered", "port-unreach"),
         3001: ("filtered", "admin-prohibited"),
         3002: ("open|filtered", "no-response"),
@@ -245,36 +255,36 @@ def test_a_router_on_the_way_is_no_closed_port(world: World) -> None:
 @pytest.mark.parametrize(
     ("address", "reason"), [(NOBODY, "no-neighbour"), ("fd95:7::77", "no-neighbour"), (NOWHERE, "net-unreach")]
 )
-def test_hosts_that_are_not_there(world: World, address: str, reason: str) -> None:
-    assert set(told(scan(world.scanner, address, udp(53, 69, 80))).values()) == {("unreachable", reason)}
+def test_hosts_that_are_not_there(world: World, raw: bool, address: str, reason: str) -> None:
+    assert set(told(scan(world.scanner, address, udp(53, 69, 80), raw)).values()) == {("unreachable", reason)}
 
 
 def test_own_firewall(world: World) -> None:
     world.scanner.firewall("table inet own { chain out { type filter hook output priority 0; udp dport 53 drop; }; }")
     try:
-        seen = scan(world.scanner, V4, udp(53, 54))
+        seen = scan(world.scanner, V4, udp(53, 54), raw=False)
     finally:
         world.scanner.run("nft", "flush", "ruleset")
     assert told(seen) == {53: ("filtered", "admin-prohibited"), 54: ("closed", "port-unreach")}
 
 
-def test_closed_is_earned_from_a_kernel_that_thins_out_its_errors(world: World) -> None:
+def test_closed_is_earned_from_a_kernel_that_thins_out_its_errors(world: World, raw: bool) -> None:
     """Linux as it is: six errors at once, then one a second. All 12 closed ports are known, the silent ones are not claimed."""
     closed = range(4000, 4012)
     limit_errors(world.target, 1000, 1000)
     time.sleep(7)  # until the target owes us six again
     begun = time.monotonic()
-    seen = scan(world.scanner, V4, udp(53, *closed, 2000, 1000))
+    seen = scan(world.scanner, V4, udp(53, *closed, 2000, 1000), raw)
     assert {told(seen)[port] for port in closed} == {("closed", "port-unreach")}
     assert {told(seen)[port] for port in (2000, 1000)} == {("open|filtered", "no-response")}
     assert seen[53].state.label == "open"
     assert time.monotonic() - begun < 30
 
 
-def test_patience_ends_and_is_said(world: World) -> None:
+def test_patience_ends_and_is_said(world: World, raw: bool) -> None:
     """Ports that a thinned-out error would have told are never called closed."""
     limit_errors(world.target, 1000, 1000)
-    seen, last = scan_and_tell(world.scanner, V4, udp(*range(4100, 4140)), Options(patience=3))
+    seen, last = scan_and_tell(world.scanner, V4, udp(*range(4100, 4140)), raw, Options(patience=3))
     states = [one.state.label for one in seen.values()]
     assert set(states) == {"closed", "open|filtered"}
     assert states.count("closed") < 20
@@ -283,13 +293,13 @@ def test_patience_ends_and_is_said(world: World) -> None:
 
 
 @pytest.mark.usefixtures("errors_flow")
-def test_loss_is_made_good(world: World) -> None:
+def test_loss_is_made_good(world: World, raw: bool) -> None:
     """One packet in ten is dropped on the way in: open ports are found all the same."""
     world.scanner.firewall(
         "table inet loss { chain in { type filter hook input priority 0; meta l4proto udp numgen random mod 10 == 0 drop; }; }"
     )
     try:
-        opened = [scan(world.scanner, V4, udp(53, 161))[port].state.label for _ in range(5) for port in (53, 161)]
+        opened = [scan(world.scanner, V4, udp(53, 161), raw)[port].state.label for _ in range(5) for port in (53, 161)]
     finally:
         world.scanner.run("nft", "flush", "ruleset")
     assert opened.count("open") >= 9
@@ -298,7 +308,7 @@ def test_loss_is_made_good(world: World) -> None:
 @pytest.mark.skipif(not shutil.which("nmap"), reason="needs nmap")
 @pytest.mark.usefixtures("errors_flow")
 @pytest.mark.parametrize("address", [V4, V6])
-def test_same_states_as_nmap(world: World, address: str) -> None:
+def test_same_states_as_nmap(world: World, raw: bool, address: str) -> None:
     """About sixty ports. nmap has no word for unreachable, and hears no answer from another port, which is how TFTP answers."""
     ports = PortSet(
         udp=(
@@ -315,7 +325,7 @@ def test_same_states_as_nmap(world: World, address: str) -> None:
     )
     ours = {
         port: "filtered" if state == "unreachable" else state
-        for port, (state, _) in told(scan(world.scanner, address, ports)).items()
+        for port, (state, _) in told(scan(world.scanner, address, ports, raw)).items()
     }
     theirs = nmap(world.scanner, address, ports)
     assert len(ours) == len(theirs) == ports.count

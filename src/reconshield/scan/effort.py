@@ -23,7 +23,8 @@ class Options:
     """How hard to work. `rate` and `per_host` in attempts a second (None: no limit; exempt addresses never have a limit of
     their own), `retries` of a silent endpoint at least, `window` sockets open at once at most, `patience` the seconds for which
     a host that thins out its ICMP errors is asked at its own pace about its closed UDP ports, `senders` threads that push raw
-    packets.
+    packets. `engine` is `connect` or `raw`: packets of our own where they reach the target; the process must have the right to
+    send them.
     """
 
     rate: float | None = None
@@ -32,6 +33,7 @@ class Options:
     window: int = 8192
     senders: int = 1
     patience: float = 120.0
+    engine: str = "connect"
 
 
 @dataclass(frozen=True, slots=True)

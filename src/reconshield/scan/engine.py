@@ -5,9 +5,9 @@
             case BlockDone(number, batch): ...
             case Progress(): ...
 
-TCP pairs are connected to (`connect`), UDP pairs are asked (`udp`). In a plan with both, the two work at the same time on a
-portion of blocks, and a block is done when both have done their part; portions are so large that waiting for their last
-answers hardly shows, and so small that what waits for the slower transport stays small.
+TCP pairs are connected to (`connect`), UDP pairs are asked (`udp`, or `raw_udp` where packet sockets may be used). Where
+several engines are needed they work at the same time on a portion of blocks, and a block is done when each has done its part;
+portions are so large that waiting for their last answers hardly shows, and so small that what waits for the slowest is small.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reconshield.scan import connect, udp
+from reconshield.addresses import AddressSet
+from reconshield.scan import connect, raw_udp, udp
 from reconshield.scan.batch import Batch
 from reconshield.scan.crew import BlockDone
 from reconshield.scan.effort import Options, Progress, raised_file_limit
@@ -42,6 +44,21 @@ Part = Iterator[BlockDone | Progress]
 Start = Callable[..., Part]
 
 
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """One engine's part of a plan: how much of all pairs it has, and how much of each host's pairs."""
+
+    start: Start
+    pairs: float
+    of_a_host: float
+
+    def limit(self, options: Options, window: int) -> Options:
+        """The limits are for all parts together: each gets as much as it has, so all end at about the same time."""
+        rate = options.rate * self.pairs if options.rate is not None else None
+        per_host = options.per_host * self.of_a_host if options.per_host is not None else None
+        return replace(options, rate=rate, per_host=per_host, window=window)
+
+
 def measure(
     plan: Plan, targets: Targets, blocks: Iterable[int], options: Options | None = None, stop: threading.Event | None = None
 ) -> Iterator[BlockDone | Progress]:
@@ -50,38 +67,50 @@ def measure(
     Raises `Refused` if the plan holds an address that is not in `targets`, or a UDP port that must not be asked.
     """
     options, stop = options or Options(), stop or threading.Event()
-    if not plan.ports.udp:
-        return connect.measure(plan, targets, blocks, options, stop)
-    if not plan.ports.tcp:
-        return udp.measure(plan, targets, blocks, options, stop)
-    udp.measure(plan, targets, ())  # refuses now what it would refuse in the first portion
-    return _measure_both(plan, targets, iter(blocks), options, stop)
+    if plan.ports.udp:
+        udp.check(plan, targets)  # refuses now what it would refuse in the first portion
+    parts = _divide(plan, options)
+    if len(parts) == 1:
+        return parts[0].start(plan, targets, blocks, options, stop)
+    return _measure_parts(parts, plan, targets, iter(blocks), options, stop)
 
 
-def engine_rate(ports: PortSet) -> float:
+def engine_rate(ports: PortSet, engine: str = "connect") -> float:
     """Endpoints a second that the engine is expected to measure on a fast link."""
+    udp_rate = raw_udp.EXPECTED_RATE if engine == "raw" else udp.EXPECTED_RATE
     if not ports.udp:
         return connect.EXPECTED_RATE
     if not ports.tcp:
-        return udp.EXPECTED_RATE
+        return udp_rate
     tcp = replace(ports, udp=()).count / ports.count
-    return 1 / max(tcp / connect.EXPECTED_RATE, (1 - tcp) / udp.EXPECTED_RATE)
+    return 1 / max(tcp / connect.EXPECTED_RATE, (1 - tcp) / udp_rate)
 
 
-def _measure_both(
-    plan: Plan, targets: Targets, blocks: Iterator[int], options: Options, stop: threading.Event
+def _divide(plan: Plan, options: Options) -> list[_Share]:
+    """Which engine measures what. Raw UDP cannot reach this machine's own addresses; those are asked in the ordinary way."""
+    tcp = replace(plan.ports, udp=()).count / plan.ports.count
+    parts = [_Share(connect.measure, tcp, tcp)] if plan.ports.tcp else []
+    if not plan.ports.udp:
+        return parts
+    raw = raw_udp.reachable(plan.targets) if options.engine == "raw" else AddressSet()
+    rest = plan.targets - raw
+    for start, which in ((raw_udp.measure, raw), (udp.measure, rest)):
+        if which:
+            share = (1 - tcp) * which.count / plan.targets.count
+            parts.append(_Share(partial(start, among=which if raw and rest else None), share, 1 - tcp))
+    return parts
+
+
+def _measure_parts(
+    parts: list[_Share], plan: Plan, targets: Targets, blocks: Iterator[int], options: Options, stop: threading.Event
 ) -> Iterator[BlockDone | Progress]:
-    tcp_share = replace(plan.ports, udp=()).count / plan.ports.count
     before, size = Progress(0, 0, 0.0, 0, None, None), max(1, PORTION // plan.block_size)
     with raised_file_limit() as files:
-        window = max(1, min(options.window, files // 2))
-        starts: list[tuple[Start, Options]] = [
-            (connect.measure, _share(options, tcp_share, window)),
-            (udp.measure, _share(options, 1 - tcp_share, window)),
-        ]
+        window = max(1, min(options.window, files // len(parts)))
+        starts = [(part.start, part.limit(options, window)) for part in parts]
         while not stop.is_set() and (portion := list(islice(blocks, size))):
             latest = before
-            with _both(lambda start, its: start(plan, targets, portion, its, stop), starts) as events:
+            with _together(lambda start, its: start(plan, targets, portion, its, stop), starts) as events:
                 for event in events:
                     if isinstance(event, Progress):
                         latest = _add(before, event)
@@ -91,17 +120,8 @@ def _measure_both(
             before = latest
 
 
-def _share(options: Options, share: float, window: int) -> Options:
-    """The limits are for both together: each gets as much as it has of the pairs, so both end at about the same time."""
-
-    def part(limit: float | None) -> float | None:
-        return limit * share if limit is not None else None
-
-    return replace(options, rate=part(options.rate), per_host=part(options.per_host), window=window)
-
-
 @contextmanager
-def _both(
+def _together(
     begin: Callable[[Start, Options], Part], starts: list[tuple[Start, Options]]
 ) -> Iterator[Iterator[BlockDone | Progress]]:
     """Run the parts of a portion in threads of their own; ended with the `with` block."""
@@ -142,8 +162,8 @@ def _both(
 def _join(
     found: queue.Queue[tuple[int, BlockDone | Progress | BaseException | None]], parts: int
 ) -> Iterator[BlockDone | Progress]:
-    """Put the halves of each block together, and add up how far both are."""
-    halves: dict[int, Batch] = {}
+    """Put the parts of each block together, and add up how far all are."""
+    pieces: dict[int, list[Batch]] = {}
     progress: dict[int, Progress] = {}
     running = parts
     while running:
@@ -157,14 +177,13 @@ def _join(
                 progress[at] = event
                 yield _sum(progress.values())
             case BlockDone(number, batch):
-                if number in halves:
-                    yield BlockDone(number, np.concatenate([halves.pop(number), batch]))
-                else:
-                    halves[number] = batch
+                pieces.setdefault(number, []).append(batch)
+                if len(pieces[number]) == parts:
+                    yield BlockDone(number, np.concatenate(pieces.pop(number)))
 
 
 def _sum(parts: Iterable[Progress]) -> Progress:
-    """Both parts of a scan as one; the loss is that of the part that loses more."""
+    """All parts of a scan as one; the loss is that of the part that loses most."""
     each = list(parts)
     return Progress(
         done=sum(part.done for part in each),

@@ -82,6 +82,20 @@ class Shape:
         _column(rows, tcp + 4, ">u4")[:] = asked.sequence
         _column(rows, tcp + 16, ">u2")[:] = finish_sum(total)
 
+    def fill_udp(self, rows: U8, asked: Asked) -> None:
+        """The same for a shape of `shape_udp`, which has no sequence number."""
+        if asked.mac is not None:
+            rows[:, :6] = asked.mac
+        total = self._fill_address(rows, asked)
+        total += asked.port_from
+        total += asked.port
+        udp = self.transport_at
+        _column(rows, udp, ">u2")[:] = asked.port_from
+        _column(rows, udp + 2, ">u2")[:] = asked.port
+        checksum = finish_sum(total)
+        checksum[checksum == 0] = 0xFFFF  # 0 means "not computed" (RFC 768)
+        _column(rows, udp + 6, ">u2")[:] = checksum
+
     def _fill_address(self, rows: U8, asked: Asked) -> U64:
         """Write the destination (and the IPv4 checksum). Gives the sum so far: of the destination and all constant words."""
         if self.is_v4:
@@ -110,6 +124,11 @@ def shape_reset(link: bytes, source: int) -> Shape:
     """A TCP RST; it is in the window when its sequence number is what the other side has acknowledged (RFC 9293 §3.5.2)."""
     tcp = struct.pack("!HHIIBBHHH", 0, 0, 0, 0, 5 << 4, RST, 0, 0, 0)
     return shape_packet(link, source, Transport.TCP, tcp)
+
+
+def shape_udp(link: bytes, source: int, payload: bytes) -> Shape:
+    """A UDP datagram."""
+    return shape_packet(link, source, Transport.UDP, struct.pack("!HHHH", 0, 0, 8 + len(payload), 0) + payload)
 
 
 def shape_packet(link: bytes, source: int, transport: Transport, body: bytes) -> Shape:

@@ -50,8 +50,11 @@ class Pairs(NamedTuple):
 
     def only(self, transport: Transport) -> Pairs:
         """The pairs of one transport, in the same order."""
-        mask = self.transport == transport
-        return self if mask.all() else Pairs(*(column[mask] for column in self))
+        return self.where(self.transport == transport)
+
+    def where(self, mask: NDArray[np.bool_]) -> Pairs:
+        """The pairs of the rows that are true."""
+        return self if mask.all() else Pairs(self.hi[mask], self.lo[mask], self.port[mask], self.transport[mask])
 
 
 @dataclass(frozen=True, slots=True)

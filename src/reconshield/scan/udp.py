@@ -24,7 +24,7 @@ from reconshield.scan.udp_lane import UdpLane
 from reconshield.scan.work import Work
 
 if TYPE_CHECKING:
-    from reconshield.addresses import PortSet
+    from reconshield.addresses import AddressSet, PortSet
     from reconshield.scan.plan import Plan
     from reconshield.scope import Targets
 
@@ -43,13 +43,26 @@ FLOOR_ONE, FLOOR_MANY = 0.7, 1.0
 
 
 def measure(
-    plan: Plan, targets: Targets, blocks: Iterable[int], options: Options | None = None, stop: threading.Event | None = None
+    plan: Plan,
+    targets: Targets,
+    blocks: Iterable[int],
+    options: Options | None = None,
+    stop: threading.Event | None = None,
+    among: AddressSet | None = None,
 ) -> Iterator[BlockDone | Progress]:
-    """Measure the UDP pairs of the blocks. When `stop` is set the iterator ends within a second, after those finished by then.
+    """Measure the UDP pairs of the blocks, of the addresses `among` if some are given.
+
+    When `stop` is set the iterator ends within a second, after the blocks finished by then.
 
     Raises `Refused` if the plan holds an address that is not in `targets` or a port that must not be asked, `UserError` if it
     holds no UDP port.
     """
+    check(plan, targets)
+    return _measure(plan, targets, blocks, options or Options(), stop or threading.Event(), among)
+
+
+def check(plan: Plan, targets: Targets) -> None:
+    """Refuse what must not be sent: to addresses without a grant, to ports that get nothing."""
     beyond = plan.targets - targets.addresses
     if beyond:
         raise Refused("the plan holds addresses that are not authorised", where=beyond.text(3), hint="reconshield grant list")
@@ -59,7 +72,6 @@ def measure(
     if held:
         port, why = next(iter(held.items()))
         raise Refused(f"UDP port {port} is not measured: {why}", where=f"-p U:{port}", hint="scan without it")
-    return _measure(plan, targets, blocks, options or Options(), stop or threading.Event())
 
 
 def unmeasurable_ports(ports: PortSet) -> dict[int, str]:
@@ -75,13 +87,16 @@ def question_bytes(ports: PortSet, level: int) -> int:
 
 
 def _measure(
-    plan: Plan, targets: Targets, blocks: Iterable[int], options: Options, stop: threading.Event
+    plan: Plan, targets: Targets, blocks: Iterable[int], options: Options, stop: threading.Event, among: AddressSet | None
 ) -> Iterator[BlockDone | Progress]:
+    mine = AddressSpace(among) if among is not None else None
     exempt = AddressSpace(plan.targets & targets.exempt)
     limited = not targets.exempt.covers(plan.targets)
 
     def load(number: int) -> Work:
         pairs = plan.pairs(number).only(Transport.UDP)
+        if mine is not None:
+            pairs = pairs.where(mine.find(pairs.hi, pairs.lo) >= 0)
         return Work(number, pairs, (exempt.find(pairs.hi, pairs.lo) < 0).tolist() if limited else None)
 
     with raised_file_limit() as files:

@@ -46,7 +46,7 @@ class UdpLane:
     ) -> None:
         self._world, self._tally, self._pace, self._question = world, tally, pace, question
         self._waiting = Waiting(pace.hosts)
-        self._parked = Parked(patience, 1 / pace.hosts.rate if pace.hosts else 0.0)
+        self._parked: Parked[str, Item] = Parked(patience, 1 / pace.hosts.rate if pace.hosts else 0.0)
         self._told: str | None = None
         self._done = self._found = self._repeated = 0
         self._more, self._opened = True, 0

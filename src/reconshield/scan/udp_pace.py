@@ -21,8 +21,7 @@ from collections import deque
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import inf
-
-from reconshield.scan.work import Item
+from typing import Any, Generic, TypeVar
 
 BURST = 6
 SLOWEST = 1.02
@@ -69,7 +68,12 @@ class HostErrors:
         return self.slowest
 
 
-class Parked:
+Host = TypeVar("Host", int, str)
+Pair = TypeVar("Pair", bound=tuple[Any, int, int])
+"""A pair that waits: where it belongs, its place there, how often it was asked before."""
+
+
+class Parked(Generic[Host, Pair]):
     """The silent pairs of hosts that thin out their errors, each host's in order, and when a host may be asked next."""
 
     __slots__ = ("_due", "_hosts", "_least", "_patience", "_rows", "_tidy_at", "count", "given_up")
@@ -78,14 +82,14 @@ class Parked:
         """`patience` seconds for each host, `least` seconds between two questions to one."""
         self._patience, self._least = patience, least
         self._tidy_at = KEPT_HOSTS
-        self._hosts: dict[str, HostErrors] = {}
-        self._rows: dict[str, deque[Item]] = {}
-        self._due: list[tuple[float, str]] = []
+        self._hosts: dict[Host, HostErrors] = {}
+        self._rows: dict[Host, deque[Pair]] = {}
+        self._due: list[tuple[float, Host]] = []
         self.count = 0
-        self.given_up: list[Item] = []
+        self.given_up: list[Pair] = []
         """Pairs that are not asked again, because the patience with their host is spent."""
 
-    def asked(self, host: str, now: float) -> HostErrors:
+    def asked(self, host: Host, now: float) -> HostErrors:
         """What is known of a host that is being asked."""
         known = self._hosts.get(host)
         if known is None:
@@ -95,11 +99,11 @@ class Parked:
                 self._hosts, self._tidy_at = kept, max(KEPT_HOSTS, 2 * len(kept))
         return known
 
-    def limits(self, host: str, now: float) -> bool:
+    def limits(self, host: Host, now: float) -> bool:
         """Whether silence of this host may be a missing error."""
         return self._hosts[host].pause(now) > 0
 
-    def add(self, item: Item, host: str, now: float) -> None:
+    def add(self, item: Pair, host: Host, now: float) -> None:
         """Let a silent pair wait for its host."""
         self.count += 1
         if host in self._rows:
@@ -112,7 +116,7 @@ class Parked:
         """When the next pair may be asked; never (infinite) if none waits."""
         return self._due[0][0] if self._due else inf
 
-    def next(self, now: float) -> Item | None:
+    def next(self, now: float) -> Pair | None:
         """Take a pair whose host may be asked now."""
         while self._due and self._due[0][0] <= now:
             _, host = heappop(self._due)
