@@ -116,7 +116,7 @@ class Wire:
 
 
 def _ephemeral_ports() -> tuple[int, int]:
-    first, last = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+    first, last = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="utf-8").split()
     return int(first), int(last)
 
 
