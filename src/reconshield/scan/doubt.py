@@ -24,8 +24,11 @@ LEAST_PORTS, PORT_SHARE = 32, 0.9
 """A host is doubtful when at least so many of its ports were measured and this share of them answered."""
 LEAST_HOSTS, HOST_SHARE = 32, 0.95
 """The same for a port and the hosts that were measured."""
-FEW, FEW_SHARE = 64, 0.1
-"""So many endpoints of a doubtful host, or this share of the measured ones, are asked without further ado."""
+FEW, FEW_SHARE = 256, 0.1
+"""So many endpoints of a doubtful host, or this share of the measured ones, are asked without further ado: whoever names the
+ports that he knows to be open finds nearly all of them open."""
+USUAL = 64
+"""Of more than that, so many of those that usually have a service."""
 CONFIRMED_SHARE = 0.5
 """From this share of confirmed endpoints on there is nothing to doubt."""
 ALIKE_SHARE = 0.9
@@ -83,9 +86,11 @@ def choose(crowd: Crowd, outcomes: Mapping[Endpoint, Outcome], is_usual: Callabl
     """The endpoints of a doubtful host that are worth asking in their protocol; the others are not believed."""
     left = [place for place, outcome in outcomes.items() if outcome in {Outcome.SPOKE, Outcome.HELD}]
     if len(left) <= max(FEW, FEW_SHARE * crowd.measured):
-        return set(left)
+        # where most of them hold, one that hangs up is a server that turns strangers away
+        rude = [place for place, outcome in outcomes.items() if outcome is Outcome.CLOSED]
+        return {*left, *(rude if len(left) >= CONFIRMED_SHARE * len(outcomes) else ())}
     usual = sorted((place for place in left if is_usual(place)), key=lambda place: place.port)
-    return set(usual[:FEW])
+    return set(usual[:USUAL])
 
 
 def is_doubtful(crowd: Crowd, confirmed: int, alike: int = 0) -> bool:
