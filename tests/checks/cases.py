@@ -86,7 +86,8 @@ EXPOSED = (  # always found, whatever the login
 )
 NO_LOGIN = (  # by the protocol's own question
     "redis memcached mongodb nats rsync socks distcc postgresql mysql beanstalkd gearman cassandra kafka tarantool "
-    "jdwp varnish-cli tor-control clamd imap ipp coap rpcbind epmd tftp nrpe zabbix-agent munin-node upsd spamd gpsd mpd nntp"
+    "jdwp varnish-cli tor-control clamd imap ipp coap rpcbind epmd tftp nrpe zabbix-agent munin-node upsd spamd gpsd mpd nntp "
+    "lirc iperf3 milter"
 )
 NO_LOGIN_WEB = (  # by a page
     "docker-registry portainer elasticsearch opensearch kibana couchdb influxdb clickhouse solr neo4j yarn hdfs spark flink "
@@ -179,6 +180,8 @@ def management_rows() -> Iterator[Row]:
     yield row("snmp public", service("snmp", facts={"community_public": True}), community)
     yield row("snmp not public", service("snmp", facts={"community_public": False}))
     yield row("snmp not asked", service("snmp"))
+    yield row("ldap takes binds in clear", service("ldap", facts={"bind_clear": "accepted"}), "ldap-cleartext-login")
+    yield row("ldap wants TLS first", service("ldap", facts={"login_clear": "refused", "starttls": "required"}))
     yield from both("ntp", "control", True, False, "ntp-control-queries")
     yield from both("rdp", "nla_required", False, True, "rdp-no-nla", always="rdp-exposed")
     yield from both("rdp", "standard_security", True, False, "rdp-standard-security", always="rdp-exposed")
@@ -253,6 +256,7 @@ def tls_rows() -> Iterator[Row]:
     yield row("a good certificate", with_certificate())
     yield row("expired", with_certificate(not_after="2026-11-01T00:00:00Z"), "tls-expired")
     yield row("ends soon", with_certificate(not_after="2026-12-01T00:00:00Z"), "tls-expires-soon")
+    yield row("made a moment ago by a clock ahead of ours", with_certificate(not_before="2026-11-23T00:10:00Z"))
     yield row("not yet valid", with_certificate(not_before="2026-12-01T00:00:00Z"), "tls-not-yet-valid")
     yield row("self-signed", with_certificate(self_signed=True), "tls-self-signed")
     yield row("another name", with_certificate(name="ftp.example"), "tls-name-mismatch")

@@ -104,11 +104,29 @@ TABLE = (
     Expected(STRICT, 5432, "postgresql", "PostgreSQL", "none", "", 53),
     Expected(LAX, 3306, "mysql", "MariaDB", "none", "mysql-version-banner", 53, True),
     Expected(LAX, 13306, "mysql", "MariaDB", "none", "mysql-version-banner", 53, True),
-    Expected(LAX, 389, "ldap", "OpenLDAP", "starttls", "ldap-anonymous-bind tls-self-signed tls-old-version", 81),
-    Expected(LAX6, 389, "ldap", "OpenLDAP", "starttls", "ldap-anonymous-bind tls-self-signed tls-old-version", 81),
+    Expected(
+        LAX, 389, "ldap", "OpenLDAP", "starttls", "ldap-anonymous-bind ldap-cleartext-login tls-self-signed tls-old-version", 81
+    ),
+    Expected(
+        LAX6,
+        389,
+        "ldap",
+        "OpenLDAP",
+        "starttls",
+        "ldap-anonymous-bind ldap-cleartext-login tls-self-signed tls-old-version",
+        81,
+    ),
     Expected(LAX, 636, "ldap", "OpenLDAP", "implicit", "ldap-anonymous-bind tls-self-signed tls-old-version"),
     # A bind as nobody is granted, and shows nothing: found, but no proof of an open directory.
-    Expected(LAX, 3268, "ldap", "OpenLDAP", "starttls", "ldap-anonymous-bind tls-self-signed tls-old-version", 66),
+    Expected(
+        LAX,
+        3268,
+        "ldap",
+        "OpenLDAP",
+        "starttls",
+        "ldap-anonymous-bind ldap-cleartext-login tls-self-signed tls-old-version",
+        66,
+    ),
     Expected(STRICT, 389, "ldap", None, "starttls", "tls-self-signed"),
     Expected(LAX, 5900, "vnc", None, "none", "vnc-no-auth vnc-no-encryption vnc-exposed", 82),
     Expected(LAX, 5909, "vnc", None, "none", "vnc-no-encryption vnc-exposed", 67),

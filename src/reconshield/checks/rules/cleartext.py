@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reconshield.checks.check import Check, Context, Judgement
-from reconshield.model import Service, Severity, Tls
+from reconshield.model import Confidence, Service, Severity, Tls
 
 REMEDIES = {
     "pop3": "Dovecot: `ssl = required`, then `doveadm reload`; any server: refuse USER and SASL PLAIN before STLS",
     "imap": "Dovecot: `ssl = required`, then `doveadm reload`; any server: announce LOGINDISABLED before STARTTLS",
     "smtp": "Postfix: `smtpd_tls_auth_only = yes`, then `postfix reload`; any server: no AUTH before STARTTLS",
     "ftp": "vsftpd: `ssl_enable=YES`, `force_local_logins_ssl=YES`; better: replace FTP by SFTP on the SSH port",
-    "ldap": "OpenLDAP: `security simple_bind=128` in slapd.conf or olcSecurity; clients: StartTLS or 636",
+    "ldap": "OpenLDAP: `security tls=1` in slapd.conf, or `olcSecurity: tls=1`; clients: StartTLS or 636",
     "postgresql": "postgresql.conf: `ssl = on`; pg_hba.conf: `hostssl` lines in place of `host`, then reload",
     "mysql": "mysqld: `require_secure_transport = ON`",
     "http": "serve the pages that ask for a password by HTTPS alone; on the plain port answer with a redirect",
@@ -93,6 +93,9 @@ BY_NATURE = {
 
 def _judge(service: Service, context: Context) -> Judgement | None:
     del context
+    if service.facts.get("bind_clear") == "accepted":
+        seen = "a bind as nobody was accepted in clear, and nothing shows that one with a password would be refused"
+        return Judgement(seen, {"bind_clear": "accepted", "starttls": service.facts.get("starttls")}, Confidence.PROBABLE)
     if service.facts.get("login_clear") != "offered":
         return _judge_nature(service)
     if service.facts.get("auth") == "none" and service.facts.get("login_form") is not True:

@@ -142,6 +142,27 @@ CHECKS = (
         "start beanstalkd with `-l 127.0.0.1`",
     ),
     _no_auth(
+        "lirc",
+        "LIRC presses keys for anybody",
+        Severity.MEDIUM,
+        "a command was answered",
+        "start lircd without `--listen`, or with `--listen=127.0.0.1:8765`",
+    ),
+    _no_auth(
+        "iperf3",
+        "iperf3 fills the line for anybody",
+        Severity.LOW,
+        "a measurement was accepted, and left before it began",
+        "stop it after the measurement; for one only: `iperf3 -s -1`",
+    ),
+    _no_auth(
+        "milter",
+        "The mail filter works for anybody",
+        Severity.MEDIUM,
+        "the filter agreed on what it does with messages",
+        "bind it to 127.0.0.1 or a Unix socket; OpenDKIM: `Socket inet:8891@localhost`",
+    ),
+    _no_auth(
         "gearman",
         "Gearman serves its queues without a login",
         Severity.MEDIUM,

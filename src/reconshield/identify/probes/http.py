@@ -131,6 +131,10 @@ PASSWORD_FIELD = re.compile(r"<input\b[^>]{0,300}\btype=[\"']?password", re.IGNO
 ICON = re.compile(r"<link\b[^>]{0,200}\brel=[\"']?(?:shortcut )?icon\b[^>]{0,200}>", re.IGNORECASE)
 PROXY_PORTS = (3128, 8118, 8888)
 NOWHERE = "http://reconshield.invalid/"
+TRIED = re.compile(r"ERR_(?:DNS_FAIL|CONNECT_FAIL|READ_ERROR|READ_TIMEOUT|CANNOT_FORWARD|ZERO_SIZE_OBJECT)\b")
+"""Squid's errors that come after it has decided to serve us."""
+OWN_FAILURES = {404: "No such domain", 500: "unable to connect to the remote web server"}
+"""The same from Privoxy and Tinyproxy, which use other states for it."""
 
 Asking = Generator[Turn, Any, Page]
 
@@ -213,9 +217,8 @@ def judge_proxy(page: Page) -> dict[str, Any]:
     """A proxy that tried to look up a name that cannot exist serves us; one that wants a login or refuses says so."""
     if page.status == 407:
         return {"auth": "required", "open_proxy": False}
-    if page.status in {502, 503, 504} and page.headers.get("x-squid-error", "DNS").find("DNS") >= 0:
-        return {"auth": "none", "open_proxy": True}
-    if page.status == 404 and page.body.find("No such domain") >= 0:  # Privoxy's words
+    tried = page.status in {502, 503, 504} and TRIED.match(page.headers.get("x-squid-error", "ERR_DNS_FAIL")) is not None
+    if tried or OWN_FAILURES.get(page.status, "\0") in page.body:
         return {"auth": "none", "open_proxy": True}
     return {"open_proxy": False} if page.status in {400, 403, 404, 405} else {}
 

@@ -84,6 +84,8 @@ def assess(match: Match) -> Dialogue:
     facts = dict(match.facts) | {"anonymous": codes[BIND_ANSWER] == SUCCESS}
     if codes[BIND_ANSWER] == CONFIDENTIALITY_REQUIRED and "login_clear" in facts:
         facts |= {"login_clear": "refused", "starttls": "required"}
+    elif facts["anonymous"] and facts.get("login_clear") == "unknown":
+        facts["bind_clear"] = "accepted"
     suffixes = facts.get("naming_contexts") or []
     if facts["anonymous"] and suffixes:
         _, entries = read_answers((yield Ask(write_search(2, suffixes[0], ("1.1",)), until=_search_ended)))

@@ -7,12 +7,14 @@ only over TCP, where no forged sender can turn it on others.
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 from reconshield.identify.probe import Ask, Dialogue, Match, Probe, prefixed
 
 IDENTITY = 0x52535243
-PORTMAPPER, NULL, DUMP = 100000, 0, 4
+PORTMAPPER, NULL, GETPORT, DUMP = 100000, 0, 3, 4
+UDP_NUMBER = 17
 PROGRAMS = {
     100000: "portmapper",
     100001: "rstatd",
@@ -45,6 +47,14 @@ def run() -> Dialogue:
 def run_udp() -> Dialogue:
     facts = read_mismatch((yield Ask(write_call(IDENTITY, 0xFF, NULL))))
     return None if facts is None else Match("rpcbind", facts=facts)
+
+
+def assess_udp(match: Match) -> Dialogue:
+    """Where the portmapper itself is: four bytes of answer show that strangers are served."""
+    answer = yield Ask(write_call(IDENTITY + 1, 2, GETPORT) + struct.pack("!4I", PORTMAPPER, 2, UDP_NUMBER, 0))
+    if len(answer) != 28 or struct.unpack_from("!6I", answer) != (IDENTITY + 1, 1, 0, 0, 0, 0):
+        return match
+    return replace(match, facts=dict(match.facts) | {"auth": "none"})
 
 
 def write_call(identity: int, version: int, procedure: int) -> bytes:
@@ -82,4 +92,4 @@ def read_dump(data: bytes) -> list[str]:
 
 
 PROBE = Probe("rpcbind", ports=(111,), run=run)
-UDP = Probe("rpcbind", ports=(111,), run=run_udp, transport="udp")
+UDP = Probe("rpcbind", ports=(111,), run=run_udp, transport="udp", assess=assess_udp)

@@ -1,10 +1,11 @@
-"""The `Server` header: which product and version it states, also of servers that no table knows."""
+"""What HTTP servers say of themselves: product, version, and whether a proxy serves strangers."""
 
 from __future__ import annotations
 
 import pytest
 
-from reconshield.identify.probes.http import read_server, split_package
+from reconshield.identify.applications import read_page
+from reconshield.identify.probes.http import judge_proxy, read_server, split_package
 
 STATED = [
     # header, product, version
@@ -45,3 +46,22 @@ def test_server_that_says_nothing_names_nothing(header: str) -> None:
 )
 def test_version_of_a_distribution_is_split(stated: str | None, upstream: str | None, package: str | None) -> None:
     assert split_package(stated) == (upstream, package)
+
+
+@pytest.mark.parametrize(
+    ("answer", "open_proxy"),
+    [
+        (b"HTTP/1.1 503 Service Unavailable\r\nX-Squid-Error: ERR_DNS_FAIL 0\r\n\r\n", True),
+        (b"HTTP/1.1 502 Bad Gateway\r\nX-Squid-Error: ERR_READ_ERROR 0\r\n\r\n", True),
+        (b"HTTP/1.1 403 Forbidden\r\nX-Squid-Error: ERR_ACCESS_DENIED 0\r\n\r\n", False),
+        (b"HTTP/1.1 404 No such domain\r\n\r\n<title>404 - No such domain</title>", True),
+        (b"HTTP/1.1 404 Not Found\r\n\r\nno such page", False),
+        (b"HTTP/1.1 500 Unable to connect\r\n\r\nTinyproxy was unable to connect to the remote web server.", True),
+        (b"HTTP/1.1 500 Internal Server Error\r\n\r\n", None),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\n\r\nwelcome", None),
+        (b"", None),
+    ],
+)
+def test_whether_a_proxy_served_a_stranger(answer: bytes, open_proxy: bool | None) -> None:
+    assert judge_proxy(read_page("http://reconshield.invalid/", answer)).get("open_proxy") is open_proxy
