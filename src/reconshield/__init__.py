@@ -9,6 +9,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _PLACES = {
+    "Checked": "reconshield.report.checked",
     "Comparison": "reconshield.report.changes",
     "Endpoint": "reconshield.model",
     "Finding": "reconshield.model",
@@ -18,6 +19,7 @@ _PLACES = {
     "Measured": "reconshield.jobs.scan",
     "Measuring": "reconshield.jobs.scan",
     "Observation": "reconshield.model",
+    "Policy": "reconshield.policy.policy",
     "Prepared": "reconshield.jobs.scan",
     "Refused": "reconshield.errors",
     "RunResult": "reconshield.report.result",
@@ -28,9 +30,12 @@ _PLACES = {
     "Store": "reconshield.store.db",
     "UserError": "reconshield.errors",
     "add_grant": "reconshield.jobs.grants",
+    "check_run": "reconshield.jobs.check",
     "compare_runs": "reconshield.jobs.comparison",
     "import_file": "reconshield.jobs.imports",
     "load_evidence": "reconshield.jobs.evidence",
+    "load_exposures": "reconshield.jobs.exposures",
+    "load_policy": "reconshield.jobs.policy",
     "load_result": "reconshield.jobs.results",
     "load_settings": "reconshield.settings",
     "open_store": "reconshield.store.db",

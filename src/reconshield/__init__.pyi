@@ -31,3 +31,8 @@ from reconshield.store.db import open_store as open_store
 
 __version__: str
 __all__: list[str]
+from reconshield.jobs.check import check_run as check_run
+from reconshield.jobs.exposures import load_exposures as load_exposures
+from reconshield.jobs.policy import load_policy as load_policy
+from reconshield.policy.policy import Policy as Policy
+from reconshield.report.checked import Checked as Checked

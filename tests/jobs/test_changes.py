@@ -9,6 +9,7 @@ import pytest
 
 from reconshield.addresses import AddressSet, PortSet
 from reconshield.jobs.changes import find_changes, load_changes, save_changes
+from reconshield.jobs.letter import write_letter
 from reconshield.model import Confidence, Endpoint, Service, State
 from reconshield.policy import Policy
 from reconshield.report.changes import RatedChange
@@ -44,11 +45,12 @@ def scan(
     finished: bool = True,
     policy: Policy | None = None,
     unconfirmed: tuple[int, ...] = (),
+    shard: tuple[int, int] = (0, 1),
 ) -> list[str]:
     """A run over one host, ended as `scan` ends it; what it found, in short."""
     at = NOW + hour * HOUR
-    plan = Plan(AddressSet.of(HOST), PortSet(tcp=ports), 7, 1000)
-    options = {"targets": [HOST], "exclude": [], "shard": [0, 1], "dropped": []}
+    plan = Plan(AddressSet.of(HOST), PortSet(tcp=ports), 7, 1000 if shard == (0, 1) else 50)
+    options = {"targets": [HOST], "exclude": [], "shard": list(shard), "dropped": []}
     run = create_run(store, plan=plan.to_json(), engine="connect", vantage=vantage, grants=[], level=3, now=at, options=options)
     if finished:
         save_block(store, run.id, 0, answers(*((HOST, port, state) for port, state in cells.items()), at=at))
@@ -109,6 +111,22 @@ def test_what_was_planned_and_not_measured_is_lost(store: Store) -> None:
     assert scan(store, 1, {}, finished=False) == ["coverage-lost 22: 0 -> never h"]
     assert known(store) == [(22, None, 0, None, None)]  # nobody saw it closed
     assert scan(store, 2, {22: CLOSED}) == ["closed 22: 0 -> 2 h"]
+
+
+def test_the_share_of_one_machine_says_nothing_of_the_others(store: Store) -> None:
+    scan(store, 0, dict.fromkeys(range(1, 201), OPEN))
+    lost = scan(store, 1, {}, finished=False, shard=(0, 4))
+    assert len(lost) == 50
+    assert all(change.startswith("coverage-lost") for change in lost)
+
+
+def test_the_letter_forgets_what_was_not_measured_once_it_is(store: Store) -> None:
+    scan(store, 0, {22: OPEN})
+    scan(store, 1, {}, finished=False)
+    kinds = [[item.change.kind for item in write_letter(store, None, NOW, NOW + 9 * HOUR).items]]
+    scan(store, 2, {22: OPEN})
+    kinds.append([item.change.kind for item in write_letter(store, None, NOW, NOW + 9 * HOUR).items])
+    assert kinds == [["coverage-lost"], []]
 
 
 def test_another_vantage_has_a_history_of_its_own(store: Store) -> None:

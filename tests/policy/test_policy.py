@@ -186,7 +186,7 @@ def test_what_a_reviewer_should_look_at(text: str, level: str, line: int, what: 
         ),
         entry("blackout", begins="2026-12-24T12:00:00Z", ends="2026-12-24T14:00:00+01:00"),
         entry("blackout", begins="", ends="", window='"sat,sun 00:00-24:00"'),
-        entry("channel", token='"env:TOKEN"', headers='{ "X-Team" = "soc" }')
+        entry("channel", token='"env:TOKEN"', headers='{ "X-Team" = "soc", "a b" = "c" }')
         + entry("route", escalate='{ after = "1h", to = "soc" }'),
         entry("zone", targets='["192.0.2.16/28", "2001:db8::/32"]', vantages='["probe"]'),
     ],

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from reconshield.jobs.scan import Prepared
     from reconshield.report.checked import Checked
     from reconshield.store.db import Store
-    from reconshield.store.runs import Run
 
 FORMATS = ("table", "jsonl", "junit", "sarif")
 
@@ -47,22 +46,19 @@ def check(
     """Is what is exposed what should be? Exit 1 when a verdict fails."""
     from reconshield.jobs.check import check_run, prepare_check, request_scan
     from reconshield.jobs.policy import load_policy
-    from reconshield.store.runs import find_run
 
     call: Invocation = ctx.obj
     chosen = check_format("jsonl" if as_json else format_)
     found = load_policy(call.settings.home, policy)
     with open_database(call) as store:
-        if run is not None:
-            measured = find_run(store, run)
-        else:
+        if run is None:
             request = request_scan(found, ports=ports, level=level, authorized_by=authorized_by, rate=rate)
             prepared = prepare_check(store, call.settings, request, time.time())
             if dry_run:
                 show_plan(call, prepared, as_json=chosen == "jsonl")
                 return
-            measured = follow(call, store, prepared)
-        checked = check_run(store, measured, found, time.time(), strict=strict)
+            run = follow(call, store, prepared)
+        checked = check_run(store, run, found, time.time(), strict=strict)
         write(call, checked, chosen, output)
     raise typer.Exit(1 if checked.failed else 0)
 
@@ -73,10 +69,9 @@ def check_format(name: str) -> str:
     raise UserError(f"unknown format {name!r}", where=f"--format {name}", hint=f"--format one of {', '.join(FORMATS)}")
 
 
-def follow(call: Invocation, store: Store, prepared: Prepared) -> Run:
-    """Measure with a progress line. Ctrl-C stops it and judges nothing."""
+def follow(call: Invocation, store: Store, prepared: Prepared) -> str:
+    """Measure with a progress line, and give the id of the run. Ctrl-C stops it and judges nothing."""
     from reconshield.jobs import scan as job
-    from reconshield.store.runs import find_run
 
     stop, run = threading.Event(), ""
     line = ProgressLine("check", quiet=call.quiet, ascii=call.ascii)
@@ -90,7 +85,7 @@ def follow(call: Invocation, store: Store, prepared: Prepared) -> Run:
         call.tell("stopped. What was measured is saved; nothing was judged.")
         call.suggest(f"reconshield scan --resume {run}", f"reconshield check --run {run}")
         raise typer.Exit(130)
-    return find_run(store, run)
+    return run
 
 
 def write(call: Invocation, checked: Checked, format_: str, output: Path | None) -> None:

@@ -5,8 +5,9 @@
     inventory.diff                                                         -> changes, each rated, marked if it flaps
     save_changes                                                           in the transaction that ends the run: `end_run`
 
-Only what the run planned or answered is compared: a scan of one port says nothing of the others. The first run from a vantage
-is the beginning; nothing has changed in it. A run that is older than another from its vantage (a late import) changes nothing.
+Only what the run was to measure is compared: a scan of one port, or one share of it, says nothing of the others. The first run
+from a vantage is the beginning; nothing has changed in it. A run that is older than another from its vantage (a late import)
+changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from reconshield.inventory import Array, Change, Measurement, diff, endpoints_of, is_flapping
 from reconshield.jobs.context import Context, load_context
 from reconshield.jobs.coverage import is_among, load_doubted, load_measurement, plan_of
-from reconshield.jobs.lookback import Past, earlier_runs, has_later, look_back, planned, services_before
+from reconshield.jobs.lookback import Past, earlier_runs, look_back, services_before
 from reconshield.model import Endpoint, Risk, State
 from reconshield.policy import Policy
 from reconshield.report.changes import RatedChange
@@ -28,7 +29,7 @@ from reconshield.store.changes import KeptChange, add_changes, list_changes
 from reconshield.store.db import Store
 from reconshield.store.exposures import Turn, open_before, save_turns
 from reconshield.store.observations import STORED
-from reconshield.store.runs import Run, finish_run
+from reconshield.store.runs import Run, finish_run, has_later_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def find_changes(store: Store, run: Run, policy: Policy | None, unconfirmed: Col
 
     The policy decides, beside facts, what a change is worth.
     """
-    if has_later(store, run):
+    if has_later_run(store, run):
         return Found(run, is_current=False)
     earlier, known = earlier_runs(store, run), open_before(store, run.vantage)
     if not earlier and len(known) == 0:
@@ -79,10 +80,14 @@ def find_changes(store: Store, run: Run, policy: Policy | None, unconfirmed: Col
 
 
 def in_reach(run: Run, after: Measurement, rows: Array) -> Array:
-    """Which endpoints the run planned to measure, or has an answer of."""
-    reached = is_among(rows, after.observations)
-    plan = plan_of(run)
-    return reached | planned(plan, rows) if plan else reached
+    """Which endpoints the run was to measure itself (its share of the plan), or has an answer of."""
+    reached, plan = is_among(rows, after.observations), plan_of(run)
+    if plan is None or len(rows) == 0:
+        return reached
+    blocks = plan.block_of(rows["hi"], rows["lo"], rows["port"], rows["transport"])
+    share, shares = run.options.get("shard", (0, 1))
+    mine: Array = reached | ((blocks >= 0) & (blocks % shares == share))
+    return mine
 
 
 def rows_that_differ(known: Array, observations: Array) -> Array:

@@ -21,7 +21,7 @@ from reconshield.policy.verdict import Kind, Verdict
 from reconshield.report.checked import Checked, RatedVerdict
 from reconshield.settings import Settings
 from reconshield.store.db import Store
-from reconshield.store.runs import Run
+from reconshield.store.runs import find_run
 
 DAY = 86_400.0
 
@@ -69,8 +69,9 @@ def asserted_ports(policy: Policy) -> PortSet:
     return ports
 
 
-def check_run(store: Store, run: Run, policy: Policy, now: float, *, strict: bool = False) -> Checked:
-    """Judge a stored run, or an import, as of now: what has expired by today has expired."""
+def check_run(store: Store, run_text: str, policy: Policy, now: float, *, strict: bool = False) -> Checked:
+    """Judge a stored run, or an import, as of now: what has expired by today has expired. `run_text` is as in `load_result`."""
+    run = find_run(store, run_text)
     context = load_context(store, run, policy, now)
     assert context.judgement is not None  # noqa: S101 - there is a policy
     judgement = context.judgement

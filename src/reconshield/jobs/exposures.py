@@ -13,7 +13,7 @@ from reconshield.addresses import AddressSet
 from reconshield.inventory import endpoints_of
 from reconshield.jobs.context import Context
 from reconshield.jobs.coverage import plan_of
-from reconshield.jobs.lookback import is_usable, look_back, services_before
+from reconshield.jobs.lookback import MOST_RUNS, is_usable, look_back, services_before
 from reconshield.policy import Policy
 from reconshield.policy.judgement import judge
 from reconshield.policy.verdict import Measured
@@ -21,28 +21,24 @@ from reconshield.report.exposures import Asset, Exposure
 from reconshield.store.db import Store
 from reconshield.store.exposures import Exposure as Interval
 from reconshield.store.exposures import list_exposures, open_before
-from reconshield.store.runs import Run, list_runs
+from reconshield.store.runs import list_runs
 
 
 def load_exposures(store: Store, policy: Policy | None, now: float) -> list[Exposure]:
     """Everything that is known to be open, by address, as each vantage sees it."""
-    runs = [run for run in list_runs(store) if is_usable(run)]
     intervals: dict[str, list[Interval]] = {}
     for interval in list_exposures(store):
         intervals.setdefault(interval.vantage, []).append(interval)
     found = [
-        exposure
-        for vantage, open_here in intervals.items()
-        for exposure in seen_from(store, vantage, [run for run in runs if run.vantage == vantage], open_here, policy, now)
+        exposure for vantage, open_here in intervals.items() for exposure in seen_from(store, vantage, open_here, policy, now)
     ]
     return sorted(found, key=lambda exposure: (exposure.endpoint, exposure.vantage))
 
 
-def seen_from(
-    store: Store, vantage: str, runs: list[Run], intervals: list[Interval], policy: Policy | None, now: float
-) -> Iterator[Exposure]:
+def seen_from(store: Store, vantage: str, intervals: list[Interval], policy: Policy | None, now: float) -> Iterator[Exposure]:
     """The exposures of one vantage. What no kept run remembers was last seen when it opened."""
     rows = open_before(store, vantage)
+    runs = [run for run in list_runs(store, MOST_RUNS, vantage) if is_usable(run)]
     past = look_back(store, runs, rows)
     seen = {endpoint: at for endpoint, at in zip(endpoints_of(rows), past.at.tolist(), strict=True) if at}
     services = services_before(store, runs, {interval.endpoint for interval in intervals})

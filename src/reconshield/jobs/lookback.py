@@ -22,6 +22,8 @@ from reconshield.store.runs import Run, list_runs
 Array = NDArray[Any]
 DEPTH = 6
 """Measurements of an endpoint that are looked at to tell whether it flaps."""
+MOST_RUNS = 2000
+"""So many of the newest runs from a vantage are asked; what none of them measured counts as never measured."""
 SERVICE_RUNS = 10
 """Runs in which it is looked for what spoke on an endpoint before."""
 
@@ -47,31 +49,14 @@ def earlier_runs(store: Store, run: Run) -> list[Run]:
     """Runs from the same vantage that began before this one and measured something, the newest first."""
     return [
         each
-        for each in list_runs(store)
-        if each.vantage == run.vantage and each.id != run.id and each.started <= run.started and is_usable(each)
+        for each in list_runs(store, MOST_RUNS, run.vantage)
+        if each.id != run.id and each.started <= run.started and is_usable(each)
     ]
 
 
 def is_usable(run: Run) -> bool:
     """An import that was not finished may lack anything; a scan that was killed still has its finished blocks."""
     return run.state in {"complete", "partial"} or (run.state == "running" and not is_import(run))
-
-
-def has_later(store: Store, run: Run) -> bool:
-    """Whether some of the same endpoints were measured from the same vantage since: then this run says nothing of now.
-
-    A later run of other addresses, or one that is still measuring, takes nothing away from it.
-    """
-    later = (each for each in list_runs(store) if each.vantage == run.vantage and each.started > run.started)
-    return any(each.state in {"complete", "partial"} and may_overlap(each, run) for each in later)
-
-
-def may_overlap(one: Run, other: Run) -> bool:
-    """Whether two runs can have an endpoint in common. Of an import only its file knows."""
-    first, second = plan_of(one), plan_of(other)
-    if is_import(one) or is_import(other) or first is None or second is None:
-        return True
-    return bool(first.targets & second.targets) and bool(first.ports & second.ports)
 
 
 def look_back(store: Store, earlier: list[Run], rows: Array) -> Past:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from reconshield.addresses import AddressSet, PortSet
 from reconshield.addresses.sets import ALL_LAST
-from reconshield.model import Json
+from reconshield.model import ChangeKind, Json
 from reconshield.schedule import Blackout as DarkTime
 from reconshield.schedule import Rhythm, Window
 from reconshield.toml import schema as takes
@@ -28,25 +28,13 @@ CRITICALITIES = ("low", "normal", "high")
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 DIRECTIONS = ("in", "out", "within")
 CHANGES = (
-    "opened",
-    "closed",
-    "service-changed",
-    "version-changed",
-    "certificate-changed",
-    "certificate-expiring",
-    "newly-measured",
-    "coverage-lost",
+    *get_args(ChangeKind),
     "flapping",
     "forbidden-open",
     "unexpected",
     "missing",
     "expired",
     "not-measured",
-    "stale",
-    "scan-missed",
-    "scan-partial",
-    "scan-refused",
-    "delivery-failed",
 )
 """What a route may ask for: changes between two measurements, then verdicts; `not-measured` is the alarm of silence, of which
 those that follow are the kinds; last, a channel that takes no alerts."""

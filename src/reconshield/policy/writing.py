@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from reconshield.policy.records import Schedule
 from reconshield.toml.schema import rule_of, ruled
 
 WIDTH = 100
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 UNITS = (("w", 604_800), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -72,13 +74,18 @@ def table_text(name: str, table: Mapping[str, Any]) -> str:
 
 def key_lines(key: str, value: Any) -> Iterator[str]:
     """`key = value`; a long list has one entry a line."""
-    line = f"{key} = {value_text(value)}"
+    line = f"{key_text(key)} = {value_text(value)}"
     if isinstance(value, list) and len(line) > WIDTH:
-        yield f"{key} = ["
+        yield f"{key_text(key)} = ["
         yield from (f"    {value_text(entry)}," for entry in value)
         yield "]"
     else:
         yield line
+
+
+def key_text(key: str) -> str:
+    """A key, in quotes where TOML wants them."""
+    return key if BARE_KEY.fullmatch(key) else value_text(key)
 
 
 def value_text(value: Any) -> str:
@@ -90,7 +97,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{key} = {value_text(entry)}" for key, entry in value.items())
+        inner = ", ".join(f"{key_text(key)} = {value_text(entry)}" for key, entry in value.items())
         return "{ " + inner + " }" if inner else "{}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(value_text(entry) for entry in value) + "]"

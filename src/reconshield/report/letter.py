@@ -40,9 +40,9 @@ class Item:
     """What the changes of one endpoint come to. `finding` is the worst of that run; `verdict` is the policy's of today."""
 
     change: RatedChange
-    run: str
-    vantage: str
     zone: str
+    run: str = ""
+    vantage: str = ""
     assets: tuple[str, ...] = ()
     owner: str | None = None
     verdict: str | None = None

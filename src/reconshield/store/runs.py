@@ -96,13 +96,23 @@ def change_run(store: Store, run_id: str, values: dict[str, Any]) -> None:
             raise unknown_run(run_id, [])
 
 
-def list_runs(store: Store, limit: int | None = None) -> list[Run]:
-    """The newest runs first."""
-    query = (
-        select(RUNS).where(RUNS.c.workspace == store.workspace).order_by(*(column.desc() for column in IN_TIME)).limit(limit)
-    )
+def list_runs(store: Store, limit: int | None = None, vantage: str | None = None) -> list[Run]:
+    """The newest runs first; with `vantage` only those from there."""
+    query = select(RUNS).where(RUNS.c.workspace == store.workspace)
+    if vantage is not None:
+        query = query.where(RUNS.c.vantage == vantage)
+    query = query.order_by(*(column.desc() for column in IN_TIME)).limit(limit)
     with store.read() as connection:
         return [run_of(row) for row in connection.execute(query).mappings()]
+
+
+def has_later_run(store: Store, run: Run) -> bool:
+    """Whether another run from the same vantage began after this one."""
+    query = select(RUNS.c.id).where(
+        RUNS.c.workspace == store.workspace, RUNS.c.vantage == run.vantage, RUNS.c.started > run.started
+    )
+    with store.read() as connection:
+        return connection.execute(query.limit(1)).first() is not None
 
 
 def run_of(row: Mapping[Any, Any]) -> Run:
