@@ -1,4 +1,8 @@
-"""With RECONSHIELD_NO_SKIP=1 a test that would be skipped fails: where everything is said to be there, it must be."""
+"""With RECONSHIELD_NO_SKIP=1 a test that would be skipped fails: where everything is said to be there, it must be.
+
+Property tests have no time limit (a busy machine is no fault of the code); where nothing may be skipped they try the same
+examples each time, so that what landed once lands again.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,11 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+STRICT = os.environ.get("RECONSHIELD_NO_SKIP") == "1"
+settings.register_profile("ours", deadline=None, derandomize=STRICT, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -14,7 +23,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     del item, call
     report = yield
-    if report.skipped and os.environ.get("RECONSHIELD_NO_SKIP") == "1" and not hasattr(report, "wasxfail"):
+    if report.skipped and STRICT and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, and RECONSHIELD_NO_SKIP=1 forbids it: {report.longrepr}"
     return report
