@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import pytest
 
 from alert.examples import OPENED, STALE
 from reconshield.alert.route import Rule
+from reconshield.cli.main import main
 from reconshield.jobs.alerting import raise_alerts
 from reconshield.report.schema import jsonl_schema
 from reconshield.store.db import open_store
@@ -43,21 +42,30 @@ class Said:
 
 @dataclass(frozen=True)
 class Shell:
+    """The command line, in this process."""
+
     home: Path
+    patch: pytest.MonkeyPatch
+    capture: pytest.CaptureFixture[str]
 
     def __call__(self, *words: str) -> Said:
-        environ = {k: v for k, v in os.environ.items() if not k.startswith("RECONSHIELD_")} | {"COLUMNS": "100"}
-        done = subprocess.run(
-            [sys.executable, "-m", "reconshield", "--home", str(self.home), *words],
-            capture_output=True, text=True, check=False, env=environ, cwd=self.home, timeout=60,
-        )  # fmt: skip
-        return Said(done.returncode, done.stdout, done.stderr)
+        self.patch.setattr(sys, "argv", ["reconshield", "--home", str(self.home), *words])
+        self.patch.chdir(self.home)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int)
+        return Said(ended.value.code, *self.capture.readouterr())
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    (tmp_path / "reconshield.toml").write_text(POLICY.format(folder=tmp_path))
-    return Shell(tmp_path)
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def shell(bare: Shell) -> Shell:
+    (bare.home / "reconshield.toml").write_text(POLICY.format(folder=bare.home))
+    return bare
 
 
 def test_try_a_channel(shell: Shell) -> None:
@@ -100,8 +108,7 @@ def test_list_take_on_and_silence(shell: Shell) -> None:
     assert json.loads(shell("alert", "retry", "--json").out) == {"revived": 0}
 
 
-def test_a_monitor_without_a_policy_and_its_status(tmp_path: Path) -> None:
-    bare = Shell(tmp_path)
+def test_a_monitor_without_a_policy_and_its_status(bare: Shell) -> None:
     refused = bare("monitor", "start")
     assert (refused.code, refused.err.splitlines()[0]) == (2, "error: there is no policy file")
     status = bare("monitor", "status", "--json")

@@ -48,8 +48,8 @@ from system.scanning import environment
 PLACE = f"127.{80 + os.getpid() % 40}.{os.getpid() % 251}"
 """Loopback addresses of our own, so that two of these programs do not meet."""
 NETWORK, HOST = f"{PLACE}.0/30", f"{PLACE}.2"
-PORTS = (7200, 7899)
-OPEN = range(7210, 7899, 35)
+PORTS = (7200, 8199)
+OPEN = range(7210, 8199, 50)
 PATIENCE = 90.0
 POLICY = """
 version = 1
@@ -59,7 +59,7 @@ targets = "{network}"
 ports = "{first}-{last}"
 every = "24h"
 level = 3
-rate = 1500
+rate = 700
 [[channel]]
 name = "soc"
 kind = "webhook"
@@ -117,6 +117,10 @@ def answer(made: socket.socket) -> None:
         time.sleep(0.1)
 
 
+def policy_text(url: str) -> str:
+    return POLICY.format(network=NETWORK, first=PORTS[0], last=PORTS[1], url=url)
+
+
 @contextmanager
 def open_ports() -> Iterator[None]:
     with ExitStack() as stack:
@@ -136,7 +140,8 @@ def make_baseline(home: Path, url: str) -> None:
 def play(one: Round, kills: int, dice: random.Random) -> None:
     """Start everything, kill one process after the other, start it again, wait until the work is done."""
     for number in range(len(one.roles)):
-        one.start(number)
+        if number not in one.running:
+            one.start(number)
     for _ in range(kills):
         time.sleep(dice.choice([dice.uniform(0.2, 3.0), dice.uniform(2.0, 9.0)]))
         number = dice.randrange(len(one.roles))
@@ -198,8 +203,7 @@ def rounds(kills: int, seed: int, server: str | None = None) -> Iterator[tuple[l
             url = make_database(server) if server else str(home / "reconshield.db")
             make_baseline(home, url)
             with web_server() as posts, open_ports():
-                text = POLICY.format(network=NETWORK, first=PORTS[0], last=PORTS[1], url=posts.url)
-                (home / "reconshield.toml").write_text(text)
+                (home / "reconshield.toml").write_text(policy_text(posts.url))
                 one = Round(home, url, roles)
                 try:
                     play(one, min(dice.choice([1, 2, 3]), kills - had), dice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import subprocess
@@ -11,11 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from alert.examples import carry, message, notice
-from alert.receivers import HOST, make_certificate, unused_port
-from postgres import private_server, server_programs
+from alert.receivers import HOST, make_certificate, unused_port, web_server
+from postgres import make_database, private_server, server_programs
 from reconshield.alert.channels import CHANNELS
+from reconshield.jobs.executors import living
+from reconshield.store.db import open_store
 from system import kill_monitor
 
 pytestmark = pytest.mark.system
@@ -34,6 +38,34 @@ def test_killed_workers_on_postgresql_lose_nothing() -> None:
     with private_server(programs, fsync=False) as server:
         for kills, wrong in kill_monitor.rounds(3, seed=5, server=server):
             assert wrong == [], f"killed after {kills} s"
+
+
+def test_workers_share_a_scan_and_its_pace(tmp_path: Path) -> None:
+    programs = server_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server in /usr/lib/postgresql")
+    with private_server(programs, fsync=False) as server:
+        url = make_database(server)
+        kill_monitor.make_baseline(tmp_path, url)
+        one = kill_monitor.Round(tmp_path, url, (("worker",), ("worker",), ("monitor", "start")))
+        with web_server() as posts, kill_monitor.open_ports():
+            (tmp_path / "reconshield.toml").write_text(kill_monitor.policy_text(posts.url))
+            try:
+                for number in (0, 1):
+                    one.start(number)
+                with open_store(url) as store:
+                    for _ in range(100):
+                        if len(living(store, time.time())) == 2:
+                            break
+                        time.sleep(0.2)
+                kill_monitor.play(one, 0, random.Random(1))
+            finally:
+                one.stop()
+            with open_store(url) as store:
+                assert kill_monitor.complaints(store, posts, 0) == []
+                with store.read() as connection:
+                    shares = connection.execute(text("SELECT executor_id FROM dbos.workflow_status WHERE name = 'share'"))
+                    assert len({executor for (executor,) in shares}) >= 2
 
 
 CONFIG = """
@@ -60,8 +92,8 @@ def rsyslog(folder: Path, *, tls: bool = False) -> Iterator[tuple[int, int]]:
         f'global(DefaultNetstreamDriver="gtls" DefaultNetstreamDriverCAFile="{certificate}" '
         f'DefaultNetstreamDriverCertFile="{certificate}" DefaultNetstreamDriverKeyFile="{key}")\n'
     )
-    text = CONFIG.format(folder=folder, host=HOST, udp=udp, tcp=tcp, tls=TLS if tls else "")
-    (folder / "rsyslog.conf").write_text((settings if tls else "") + text)
+    told = CONFIG.format(folder=folder, host=HOST, udp=udp, tcp=tcp, tls=TLS if tls else "")
+    (folder / "rsyslog.conf").write_text((settings if tls else "") + told)
     command = ["rsyslogd", "-n", "-f", str(folder / "rsyslog.conf"), "-i", str(folder / "pid")]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as daemon:
         try:

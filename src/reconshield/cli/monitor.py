@@ -33,9 +33,8 @@ def start(
     ] = None,
 ) -> None:
     """Run the schedules of the policy until stopped; measure, alert and deliver."""
-    from reconshield.jobs.durable import leave
     from reconshield.jobs.metrics import serve_metrics
-    from reconshield.jobs.service import MonitorService
+    from reconshield.jobs.service import MonitorService, leave
 
     call: Invocation = ctx.obj
     store = open_database(call)
@@ -104,8 +103,7 @@ def notice(
 
 def worker(ctx: typer.Context) -> None:
     """Measure what monitors call for from this vantage, until stopped. Needs the database only."""
-    from reconshield.jobs.durable import leave
-    from reconshield.jobs.service import run_worker
+    from reconshield.jobs.service import leave, run_worker
 
     call: Invocation = ctx.obj
     store = open_database(call)

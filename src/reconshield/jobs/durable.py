@@ -14,13 +14,12 @@ Only its MIT-licensed part is used: no Conductor, no automatic upgrades. Import 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy.engine import URL
 
 from reconshield.addresses import AddressSet, parse_target
@@ -71,8 +70,11 @@ class Durable:
         mine = [self.measuring(me.vantage), *([self.scans] if conclude else [])]
         DBOS.listen_queues(mine)
         DBOS.launch()
-        for queue in mine:
-            DBOS.register_queue(queue, worker_concurrency=AT_ONCE, polling_interval_sec=POLL)
+        if conclude:
+            DBOS.register_queue(self.scans, worker_concurrency=AT_ONCE, polling_interval_sec=POLL)
+        # A process takes one share of a scan at a time, or the first to look would take them all; and of several scans at once.
+        measuring = self.measuring(me.vantage)
+        DBOS.register_queue(measuring, worker_concurrency=AT_ONCE, partition_worker_concurrency=1, polling_interval_sec=POLL)
 
     def measuring(self, vantage: str) -> str:
         """The queue of what is measured from a vantage."""
@@ -85,17 +87,14 @@ class Durable:
         def scan(schedule: str, slot: float, attempt: int, until: float | None, dark: list[str]) -> str:
             occurrence = self._occurrence(schedule, slot, attempt)
             queue = self.measuring(occurrence.request["vantage"])
-            begun = DBOS.enqueue_workflow(queue, begin, schedule, slot, attempt, dark).get_result()
             parts: list[dict[str, Any]] = []
-            if begun["run"] is not None:
-                shares = [
-                    DBOS.enqueue_workflow(
-                        queue, share, begun["run"], number, begun["shares"], occurrence.request["rate"], until
-                    )
-                    for number in range(begun["shares"])
-                ]
-                parts += [handle.get_result() for handle in shares]
-                parts.append(DBOS.enqueue_workflow(queue, identify, begun["run"], until).get_result())
+            with SetEnqueueOptions(queue_partition_key=f"{schedule}/{slot:.0f}"):
+                begun = DBOS.enqueue_workflow(queue, begin, schedule, slot, attempt, dark).get_result()
+                if begun["run"] is not None:
+                    rest = (begun["shares"], occurrence.request["rate"], until)
+                    shares = [DBOS.enqueue_workflow(queue, share, begun["run"], n, *rest) for n in range(begun["shares"])]
+                    parts += [handle.get_result() for handle in shares]
+                    parts.append(DBOS.enqueue_workflow(queue, identify, begun["run"], until).get_result())
             return DBOS.run_step({"name": "conclude"}, self._conclude, schedule, slot, attempt, begun, parts)
 
         @DBOS.workflow(name="begin", max_recovery_attempts=FOR_EVER)
@@ -192,9 +191,3 @@ def workflow_database(store: Store) -> str:
     path = Path(f"{store.path}-work")
     make_file(path, create=True)
     return URL.create("sqlite", database=str(path)).render_as_string()
-
-
-def leave(store: Store, me: Executor, code: int = 0) -> None:
-    """End this process now. What it was at is taken up by others at once, for it is no longer listed; nothing waits for it."""
-    kept.remove_executor(store, me.name)
-    os._exit(code)

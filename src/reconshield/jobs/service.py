@@ -9,11 +9,13 @@ What they were at is taken up by others, or by themselves when they are started 
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NoReturn
 
 from reconshield.errors import UserError
 from reconshield.jobs import executors, monitor
@@ -77,10 +79,10 @@ class MonitorService:
     """A monitor: what it holds, and its three loops. Made and run once in a process."""
 
     def __init__(self, store: Store, settings: Settings, policy: Path | None, tell: Tell, clock: Callable[[], float]) -> None:
-        from reconshield.jobs.durable import Durable
-
         self.store, self.tell, self.clock = store, tell, clock
         self.file = PolicyFile(settings, policy, tell)
+        from reconshield.jobs.durable import Durable  # after the policy: a mistake in it is told at once
+
         self.me = executors.new_executor("monitor", settings.vantage, clock())
         self.watch, self.rest = monitor.Watch(), Rest()
         kept.sign_of_life(store, self.me)
@@ -170,3 +172,9 @@ def run_worker(store: Store, settings: Settings, tell: Tell, stop: threading.Eve
     tell(f"worker {me.name} measures from {settings.vantage}")
     beat(store, me, tell, time.time, stop)
     return me
+
+
+def leave(store: Store, me: Executor) -> NoReturn:
+    """End this process now. What it was at is taken up by others at once, for it is no longer listed; nothing waits for it."""
+    kept.remove_executor(store, me.name)
+    os._exit(0)
