@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import typer.main
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from reconshield.cli.main import app
 from reconshield.jobs.metrics import HEADS

@@ -94,3 +94,72 @@ def test_what_is_not_supported_is_named_with_its_line() -> None:
 )
 def test_nft(asked: str, answers: list[str]) -> None:
     assert ask(ruleset((RULES / "mail.json").read_text()), asked) == answers
+
+
+LISTS = [
+    # ufw: the first rule that matches counts; a limit may refuse; v6 only where it says so
+    ("ufw.txt", "", "any4 tcp/22", ["unknown by ufw incoming 1"]),
+    ("ufw.txt", "", "any6 tcp/22", ["deny by ufw incoming policy"]),
+    ("ufw.txt", "", "any6 tcp/443", ["allow by ufw incoming 8"]),
+    ("ufw.txt", "", "10.8.0.7 tcp/110", ["deny by ufw incoming 3"]),
+    ("ufw.txt", "", "10.8.0.8 tcp/110", ["allow by ufw incoming 4"]),
+    ("ufw.txt", "", "192.0.2.1 udp/5005 to 10.0.0.5", ["allow by ufw incoming 5"]),
+    ("ufw.txt", "", "192.0.2.1 udp/5005 to 10.0.0.6", ["deny by ufw incoming policy"]),
+    ("ufw.txt", "", "192.0.2.1 udp/53 by wg0", ["allow by ufw incoming 6"]),
+    ("ufw.txt", "", "198.51.100.1 tcp/995", ["unknown by ufw incoming 7"]),  # a profile without its ports
+    ("ufw.txt", "", "192.0.2.1 tcp/995", ["deny by ufw incoming policy"]),
+    # firewalld: zone by source, then interface; denials before what is allowed
+    ("firewalld.txt", "", "10.8.0.1 tcp/110", ["allow by firewalld zone internal 4"]),
+    ("firewalld.txt", "", "203.0.113.1 tcp/110 by eth0", ["unknown by firewalld zone public 5"]),
+    ("firewalld.txt", "", "203.0.113.1 tcp/22 by eth0", ["allow by firewalld zone public 3"]),
+    ("firewalld.txt", "", "192.0.2.1 tcp/22 by eth0", ["deny by firewalld zone public 1"]),
+    ("firewalld.txt", "", "203.0.113.1 tcp/443 by eth0", ["deny by firewalld zone public 2"]),
+    ("firewalld.txt", "", "198.51.100.1 tcp/443 by eth0", ["allow by firewalld zone public 4"]),
+    ("firewalld.txt", "", "2001:db8::1 tcp/995 by eth1", ["allow by firewalld zone public 7"]),
+    ("firewalld.xml", "", "10.8.0.1 tcp/995", ["allow by firewalld zone zone 3"]),
+    ("firewalld.xml", "", "10.9.0.1 tcp/995", ["deny by firewalld zone zone 1"]),
+    ("firewalld.xml", "", "10.9.0.1 tcp/22", ["deny by firewalld zone zone 4"]),
+    # AWS: groups only allow; lists are numbered and need a way back
+    ("aws-groups.json", "mail", "any6 tcp/25", ["allow by sg-1 ingress 1"]),
+    (
+        "aws-groups.json",
+        "mail",
+        "10.8.0.0/23 tcp/110",
+        ["allow by sg-1 ingress 2 [from 10.8.0.0/24]", "deny by sg-1 ingress policy [from 10.8.1.0/24]"],
+    ),
+    ("aws-groups.json", "mail", "10.8.0.1 tcp/5432", ["unknown by sg-1 ingress 3"]),
+    ("aws-groups.json", "mail", "10.8.0.1 tcp/22 established", ["allow by sg-1 ingress 0"]),
+    (
+        "aws-lists.json",
+        "",
+        "10.8.0.1 tcp/110",
+        ["allow by acl-1 ingress 2 [from port 32768-65535]", "deny by acl-1 egress 2 [from port 1024-32767]"],
+    ),
+    ("aws-lists.json", "", "192.0.2.1 tcp/110", ["deny by acl-1 ingress 1"]),
+    ("aws-lists.json", "", "any6 tcp/110", ["deny by acl-1 egress policy"]),
+    # Azure: by priority; tags are exact for public addresses only
+    ("azure.json", "", "203.0.113.7 tcp/110", ["allow by mail-nsg inbound 3"]),
+    ("azure.json", "", "203.0.113.8 tcp/110", ["deny by mail-nsg inbound 7"]),
+    ("azure.json", "", "203.0.113.8 tcp/443", ["allow by mail-nsg inbound 1"]),
+    ("azure.json", "", "10.1.0.1 tcp/22", ["unknown by mail-nsg inbound 5"]),
+    ("azure.json", "", "10.1.0.1 tcp/1433", ["deny by mail-nsg inbound 4"]),
+    # GCP: of two rules with one number the denial counts; a tag's rules only for its instances
+    ("gcp.json", "every", "192.0.2.1 tcp/22", ["deny by default ingress 1"]),
+    ("gcp.json", "every", "198.51.100.1 tcp/22", ["allow by default ingress 2"]),
+    ("gcp.json", "every", "10.8.0.1 tcp/110", ["deny by default ingress policy"]),
+    ("gcp.json", "tag mail", "10.8.0.1 tcp/994", ["allow by default ingress 1"]),
+    ("gcp.json", "every", "10.8.0.1 tcp/5432", ["unknown by default ingress 3"]),
+    ("gcp.json", "every", "any6 tcp/22", ["deny by default ingress policy"]),
+    # Kubernetes: policies add up; who a selector stands for is not known
+    ("kubernetes.yaml", "app=mail", "any6 tcp/25", ["allow by prod/app=mail ingress 5"]),
+    ("kubernetes.yaml", "app=mail", "10.8.1.1 tcp/994", ["allow by prod/app=mail ingress 3"]),
+    ("kubernetes.yaml", "app=mail", "10.8.7.1 tcp/994", ["unknown by prod/app=mail ingress 4"]),
+    ("kubernetes.yaml", "app=mail", "10.8.1.1 udp/110", ["deny by prod/app=mail ingress policy"]),
+    ("kubernetes.yaml", "every other", "10.8.1.1 tcp/25", ["deny by prod/every other pod ingress policy"]),
+]
+
+
+@pytest.mark.parametrize(("file", "subject", "asked", "answers"), LISTS, ids=[f"{row[0]} {row[2]}" for row in LISTS])
+def test_access_lists(file: str, subject: str, asked: str, answers: list[str]) -> None:
+    found = [own for own in read_rulesets((RULES / file).read_text(), file) if subject in own.name]
+    assert ask(found[0], asked) == answers

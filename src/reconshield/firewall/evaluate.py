@@ -278,7 +278,9 @@ class Passage:
             if piece.doubts:
                 self.note(piece, Answer.UNKNOWN, piece.doubts[0].by, because=piece.doubts[0].why)
             else:
-                self.note(piece, Answer.ALLOW, decisive(piece.accepts), how=Kind.ACCEPT.value)
+                # That the reply comes back too is part of the way, but not what people look for.
+                sent = [by for by in piece.accepts if not (self.turned and by.chain in bases)]
+                self.note(piece, Answer.ALLOW, decisive(sent), how=Kind.ACCEPT.value)
 
     def note(self, piece: Piece, answer: Answer, by: Decision | None, *, how: str = "", because: str = "") -> None:
         """Keep an answer, in the addresses as they were sent."""

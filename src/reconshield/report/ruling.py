@@ -13,7 +13,7 @@ from reconshield.text import count, plural, width_of
 MOST_ROWS = 40
 """Rows of one table on the terminal; JSON Lines has all."""
 COLOURS = {"allow": "medium", "unknown": "dim"}
-SIGNS = {"shadowed": "!", "redundant": "-", "families": "!", "not-understood": "?", "note": "-"}
+SIGNS = {"families": "!", "shadowed": "!", "not-understood": "?", "redundant": "-", "note": "-"}
 RemarkKind = Literal["shadowed", "redundant", "families", "not-understood", "note"]
 AnswerName = Literal["allow", "deny", "unknown"]
 

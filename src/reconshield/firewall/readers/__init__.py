@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from reconshield.errors import UserError
 from reconshield.firewall.reader import Reader
-from reconshield.firewall.readers import iptables, nft_json
+from reconshield.firewall.readers import aws, azure, firewalld, gcp, iptables, kubernetes, nft_json, ufw
 from reconshield.firewall.ruleset import Ruleset
 
-READERS: tuple[Reader, ...] = (nft_json.READER, iptables.READER)
+READERS: tuple[Reader, ...] = (
+    nft_json.READER,
+    iptables.READER,
+    ufw.READER,
+    firewalld.READER,
+    aws.READER,
+    azure.READER,
+    gcp.READER,
+    kubernetes.READER,
+)
 """In the order in which a text is shown to them."""
 
 

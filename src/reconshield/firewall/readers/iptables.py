@@ -24,9 +24,10 @@ from reconshield.text import printable
 PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50}
 NAT_SOURCE = 100
 HOOKS = {name.upper(): name for name in ("prerouting", "input", "forward", "output", "postrouting")}
-POLICIES = {"ACCEPT": Kind.ACCEPT, "DROP": Kind.DROP, "QUEUE": Kind.UNKNOWN}
+POLICIES = {"ACCEPT": Kind.ACCEPT, "DROP": Kind.DROP, "REJECT": Kind.REJECT, "QUEUE": Kind.UNKNOWN}
 FORMAT = re.compile(r"^(\*(filter|nat|mangle|raw|security)\s*$|-[AP] \S+ )", re.MULTILINE)
 FAMILY_COMMENT = re.compile(r"#.*\b(ip6?)tables(-\w+)?-save")
+SETTING = re.compile(r'^(?P<name>[A-Z_0-9]+)="?(?P<value>[^"]*)"?$')
 QUOTED = re.compile(r"[\"'\\]")
 IPV6_WORDS = frozenset({"ipv6-icmp", "icmpv6", "icmp6-port-unreachable", "icmp6-adm-prohibited"})
 CONDITIONAL = frozenset({"limit", "hashlimit", "recent", "quota", "connlimit", "statistic", "time", "connbytes", "u32", "bpf"})
@@ -75,6 +76,7 @@ class Tables:
         self.sections: list[Section] = []
         self.table = "filter"
         self.sets = IpSets()
+        self.defaults: dict[str, Kind] = {}
         self.faults: list[Fault] = []
         self.notes: list[str] = []
 
@@ -91,9 +93,14 @@ class Tables:
             return
         if not line or line == "COMMIT":
             return
-        if line.startswith("*"):
+        if (setting := SETTING.match(line)) is not None:  # of /etc/default/ufw
+            self.defaults[setting["name"]] = POLICIES.get(setting["value"], Kind.UNKNOWN)
+        elif line.startswith("*"):
             self._begin_table(line[1:].strip())
-            return
+        else:
+            self._take_rule(number, line)
+
+    def _take_rule(self, number: int, line: str) -> None:
         line = re.sub(r"^\[\d+:\d+\] ", "", line)  # the counters of iptables-save -c
         try:
             words = shlex.split(line) if QUOTED.search(line) else line.split()
@@ -156,11 +163,29 @@ class Tables:
             self.faults += [Fault(f"line {number}", f"{why}: {text}") for why in reading.faults[:1]]
         for draft in section.chains.values():
             yield finish(draft, prefixes[draft.table], family)
+        yield from self._missing_bases(section, prefixes, family)
+
+    def _missing_bases(self, section: Section, prefixes: dict[str, str], family: int) -> Iterator[Chain]:
+        """The base chains of a file that has none, such as ufw's own: what it does not say is not known."""
+        names = {name for table, name in section.chains if table == "filter"}
+        if not names or any(chain in HOOKS for _, chain in section.chains):
+            return
+        for base, direction in (("INPUT", "input"), ("FORWARD", "forward"), ("OUTPUT", "output")):
+            users = [name for name in names if re.fullmatch(rf"ufw6?-user-{direction}", name)]
+            label = prefixes["filter"]
+            jumps = [
+                Rule(number, "", f"-j {user}", (Branch(((),), Action(Kind.JUMP, target=f"{label} {user}")),))
+                for number, user in enumerate(users, 1)
+            ]
+            policy = self.defaults.get(f"DEFAULT_{base}_POLICY")
+            remark = "" if policy else "this file has no base chains (for ufw add /etc/default/ufw before it)"
+            yield Chain(f"{label} {base}", tuple(jumps), (family,), direction, 0, policy or Kind.UNKNOWN, remark=remark)
 
     def _guess(self, section: Section) -> int:
         """The family of a part without a comment: by the addresses and protocols it names."""
         words = [word for _, _, line in section.lines for word in line]
         six = any((word.count(":") > 1 and "/" in word) or word in IPV6_WORDS for word in words)
+        six = six or any(name.startswith("ufw6-") for _, name in section.chains)
         if section.chains:
             self.notes.append(f"rules without a comment of iptables-save are taken for IPv{6 if six else 4}")
         return 6 if six else 4

@@ -113,7 +113,7 @@ class Tables:
 
     def _add_set(self, part: Mapping[str, Any], family: str, table: str) -> None:
         elements = part.get("elem", [])
-        flags = part.get("flags", [])
+        flags = str(part.get("flags"))
         moving = "dynamic" in flags or "timeout" in flags
         named = NamedSet(tuple(elements) if isinstance(elements, list) else (elements,), moving)
         self.sets.setdefault((family, table), {})[str(part.get("name"))] = named
@@ -326,7 +326,8 @@ def mark_terms(value: Any) -> tuple[Field | None, int, int]:
 def all_changes(listed: Iterable[Any]) -> Iterator[Change]:
     """What all rules of a listing do to marks."""
     for item in listed:
-        for expression in item["rule"].get("expr", []) if isinstance(item.get("rule"), dict) else []:
+        expressions = item["rule"].get("expr") if isinstance(item.get("rule"), dict) else None
+        for expression in expressions if isinstance(expressions, list) else []:
             part = expression.get("mangle") if isinstance(expression, dict) else None
             key = part.get("key") if isinstance(part, dict) else None
             for kind, mark in MARKS.items():

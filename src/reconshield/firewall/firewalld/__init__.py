@@ -1,0 +1,1 @@
+"""What firewalld's zones say: their settings, rich rules and the ports of its services."""
