@@ -152,7 +152,7 @@ def prepare_scan(store: Store, settings: Settings, request: ScanRequest, now: fl
 
 def prepare_resume(store: Store, run_text: str, request: ScanRequest, now: float, home: Path | None = None) -> Prepared:
     """Take up an earlier run where it stopped: its own plan, authorised again, with the limits of this command."""
-    if request.targets or request.ports or request.top:
+    if request.targets or request.ports or request.top or request.udp:
         raise UserError("a resumed scan keeps its targets and ports", where="--resume", hint="reconshield scan --resume latest")
     run = find_run(store, run_text)
     if is_import(run):

@@ -6,18 +6,20 @@ The text of a request is checked here; who may have it measured is decided by `g
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from reconshield.addresses import PortSet, parse_ports
 from reconshield.errors import UserError
 from reconshield.knowledge.names import ports_of
+from reconshield.knowledge.payloads import why_unmeasurable
 from reconshield.knowledge.ports import top_ports
 from reconshield.scan.engine import Options, engine_rate
 from reconshield.scan.plan import expected_rate
 from reconshield.scan.udp import unmeasurable_ports
 from reconshield.scope import Targets
 
-COMMON_PORTS = 1000
-"""TCP ports that are measured when none are named."""
+COMMON_PORTS, COMMON_UDP = 1000, 100
+"""TCP ports that are measured when none are named, and UDP ports that `--udp` adds."""
 CEILINGS = {"polite": 500.0, "normal": 25_000.0, "fast": None}
 """Attempts a second, by manner; `--rate` comes before them."""
 PER_HOST = 1000.0
@@ -34,6 +36,7 @@ class ScanRequest:
     exclude: tuple[str, ...] = ()
     ports: str | None = None
     top: int | None = None
+    udp: bool = False
     level: int | None = None
     engine: str = "auto"
     manner: str = "normal"
@@ -60,7 +63,17 @@ def check_level(level: int | None) -> None:
 
 
 def choose_ports(request: ScanRequest) -> PortSet:
-    """The ports of a request: named ones, the commonest N, or a default by target."""
+    """The ports of a request: named ones, the commonest N, or a default by target; with `udp` the commonest UDP ports too."""
+    return _choose_named(request) | (common_udp() if request.udp else PortSet())
+
+
+def common_udp() -> PortSet:
+    """The commonest UDP ports that may be asked."""
+    usable = (port for port in top_ports(65_535, "udp") if why_unmeasurable(port) is None)
+    return PortSet(udp=tuple((port, port) for port in islice(usable, COMMON_UDP)))
+
+
+def _choose_named(request: ScanRequest) -> PortSet:
     if request.ports is not None and request.top is not None:
         raise UserError("name ports or ask for the commonest, not both", where="-p and --top", hint="leave one of them out")
     if request.ports is None:
@@ -124,5 +137,6 @@ def sending_rate(targets: Targets, options: Options, ports: PortSet) -> float:
 def repeated_options(request: ScanRequest) -> str:
     """The part of the command that a refusal repeats, so that the hint can be pasted."""
     parts = [f"-p {request.ports}" if request.ports else "", f"--top {request.top}" if request.top else ""]
+    parts.append("--udp" if request.udp else "")
     parts.append(f"--level {request.level}" if request.level is not None else "")
     return " ".join(part for part in parts if part)
