@@ -26,6 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, socket
 from xml.etree.ElementTree import fromstring
@@ -134,7 +135,8 @@ def measure_network(rounds: int) -> bool:
   set live {{ type ipv4_addr . inet_service; elements = {{ {kept} }} }}
   chain in {{ type filter hook input priority 0; ip daddr . udp dport @live accept; udp dport 0-1023 drop; }}
 }}""")
-        target.inside(lambda: [serve_one(ip, port, stack) for ip, port in places])
+        for ip, port in places:
+            target.inside(partial(serve_one, ip, port, stack))
         times: dict[str, list[float]] = {"nmap": [], "ours": []}
         complete = True
         for _ in range(rounds):
@@ -159,11 +161,12 @@ def time_network_nmap(scanner: Namespace, ports: str) -> float:
 
 def time_network_ours(scanner: Namespace, ports: str) -> tuple[float, set[tuple[str, int]], Counter[str]]:
     began = time.perf_counter()
-    out = scanner.run(*OURS, *NETWORK_HOSTS, "-p", f"U:{ports}", "--engine", "raw", *FLAGS, timeout=580)
+    out = scanner.run(*OURS, *NETWORK_HOSTS, "-p", f"U:{ports}", "--engine", "raw", "--fast", "--yes", *FLAGS[:-1], timeout=580)
     seconds = time.perf_counter() - began
-    rows = [row for row in map(json.loads, out.splitlines()) if row["type"] == "observation"]
-    opened = {(row["ip"], row["port"]) for row in rows if row["state"] == "open"}
-    return seconds, opened, Counter(row["state"] for row in rows)
+    rows = [json.loads(line) for line in out.splitlines()]
+    opened = {(row["ip"], row["port"]) for row in rows if row["type"] == "observation"}
+    summary = next(row for row in rows if row["type"] == "summary")
+    return seconds, opened, Counter({state: summary[state] for state in ("open", "closed", "open_filtered")})
 
 
 def serve_one(ip: str, port: int, stack: ExitStack) -> None:
