@@ -14,7 +14,7 @@ import pytest
 import typer.main
 import yaml
 
-from reconshield.cli.main import app
+from reconshield.cli.main import make_app
 from reconshield.jobs.metrics import HEADS
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -45,7 +45,7 @@ def test_the_rules_ask_for_metrics_that_exist() -> None:
 def test_a_unit_starts_a_command_that_exists_with_one_capability(unit: Path) -> None:
     text = unit.read_text()
     _, *words = shlex.split(re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)[0])
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(make_app())
     while hasattr(command, "commands"):
         context = command.make_context("reconshield", list(words))
         words = [*context._protected_args, *context.args]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from reconshield.cli.main import UsageError, app
+from reconshield.cli.main import UsageError, make_app
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -36,7 +36,7 @@ SHOWN = [(page.name, command) for page in PAGES for command in shown_commands(pa
 @pytest.mark.parametrize(("page", "shown"), SHOWN)
 def test_a_shown_command_is_one_that_the_program_takes(page: str, shown: str) -> None:
     _, *words = shlex.split(shown, comments=True)
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(make_app())
     path = "reconshield"
     try:
         while hasattr(command, "commands"):

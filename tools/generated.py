@@ -12,7 +12,7 @@ import typer.main
 
 from reconshield.alert.channels import CHANNELS
 from reconshield.checks.rules import CHECKS
-from reconshield.cli.main import app
+from reconshield.cli.main import make_app
 from reconshield.identify.probes import PROBES
 from reconshield.knowledge.catalog import json_schema as service_schema
 from reconshield.knowledge.describe import fill_blocks
@@ -118,7 +118,7 @@ def payloads_page() -> str:
 def commands_page() -> str:
     """The help of every verb, as the program prints it."""
     lines = [NOTICE, "# Commands\n"]
-    for path, text in _helps(typer.main.get_command(app), "reconshield"):
+    for path, text in _helps(typer.main.get_command(make_app()), "reconshield"):
         lines.append(f"\n## `{path}`\n\n```text\n{text.rstrip()}\n```\n")
     return "".join(lines)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from detect.captures import conversation, pcap, pcapng, zeek_conn, zeek_row
 from detect.reading import faults_in, flows_in, pieces, read_all
 from detect.test_logs import eve, lines
-from reconshield.cli.main import app
+from reconshield.cli.main import make_app
 from reconshield.detect.flows import Flows, Reader
 from reconshield.detect.readers import READERS
 
@@ -64,7 +64,7 @@ def test_a_line_without_end_costs_no_memory_and_is_named() -> None:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[str, str]:
-    app(["detect", "run", *words], standalone_mode=False)
+    make_app()(["detect", "run", *words], standalone_mode=False)
     captured = capsys.readouterr()
     return captured.out, captured.err
 

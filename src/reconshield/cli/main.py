@@ -16,28 +16,8 @@ from typing import Annotated
 import typer
 
 from reconshield import __version__
-from reconshield.cli import (
-    alert,
-    catalogue,
-    check,
-    detect,
-    doctor,
-    evidence,
-    exposures,
-    fingerprints,
-    firewall,
-    grant,
-    imports,
-    intel,
-    letter,
-    monitor,
-    policy,
-    port,
-    runs,
-    scan,
-    site,
-)
 from reconshield.cli.console import Invocation, print_error, wants_ascii, wants_colour
+from reconshield.cli.verbs import VERBS, load_verb
 from reconshield.errors import UserError
 from reconshield.knowledge import tables
 from reconshield.settings import load_settings
@@ -49,41 +29,6 @@ NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 GLOBAL_SWITCHES = frozenset({"--quiet", "-q", "--no-color"})
 GLOBAL_VALUES = frozenset({"--db", "--home", "--workspace"})
 
-app = typer.Typer(
-    name="reconshield",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="What do you expose, how bad is it, how do you close it, and is it really closed? Measure only what you may.",
-)
-app.command("port")(port.port)
-app.command("ports")(port.ports)
-app.add_typer(catalogue.app, name="catalogue")
-app.add_typer(site.app, name="site")
-app.add_typer(intel.app, name="intel")
-app.add_typer(fingerprints.app, name="fingerprints")
-app.add_typer(firewall.app, name="firewall")
-app.add_typer(grant.app, name="grant")
-app.add_typer(policy.app, name="policy")
-app.command("check")(check.check)
-app.command("exposures")(exposures.exposures)
-app.command("assets")(exposures.assets)
-app.command("letter")(letter.letter)
-app.command("scan")(scan.scan)
-app.add_typer(runs.app, name="runs")
-app.command("report")(runs.report)
-app.command("diff")(runs.diff)
-app.command("history")(runs.history)
-app.command("evidence")(evidence.evidence)
-app.command("rejudge")(evidence.rejudge)
-app.command("import")(imports.import_)
-app.add_typer(monitor.app, name="monitor")
-app.command("worker")(monitor.worker)
-app.add_typer(alert.app, name="alert")
-app.add_typer(detect.app, name="detect")
-app.command("doctor")(doctor.doctor)
-
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -91,7 +36,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     ctx: typer.Context,
     db: Annotated[str | None, typer.Option(metavar="URL", help="Database: a file or a postgresql:// URL.")] = None,
@@ -115,12 +59,47 @@ def root(
     )
 
 
+def make_app(verb: str | None = None) -> typer.Typer:
+    """The command line with one verb, or with all of them when none is named: what nobody calls need not be loaded."""
+    app = typer.Typer(
+        name="reconshield",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="What do you expose, how bad is it, how do you close it, and is it really closed? Measure only what you may.",
+    )
+    app.callback()(root)
+    for name in VERBS if verb is None else (verb,):
+        found = load_verb(name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    return app
+
+
+def called_verb(words: list[str]) -> str | None:
+    """The verb of a command line whose global flags stand first; None where there is none, or it is no verb."""
+    waiting = iter(words)
+    for word in waiting:
+        if word in GLOBAL_VALUES:
+            next(waiting, None)
+        elif not word.startswith("-"):
+            return word if word in VERBS else None
+        elif word not in GLOBAL_SWITCHES and word.partition("=")[0] not in GLOBAL_VALUES:
+            return None
+    return None
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
     # Loading makes some hundred thousand objects that stay; looking through them at the usual pace costs a tenth of a second.
     gc.set_threshold(100_000, 20, 20)
     try:
-        code = app(hoist_globals(sys.argv[1:]), standalone_mode=False)
+        words = hoist_globals(sys.argv[1:])
+        # A shell that asks for completions gives no words of its own; it needs to know every verb.
+        code = make_app(called_verb(words))(words, standalone_mode=False)
         sys.stdout.flush()
     except SystemExit as ended:
         # typer meets a closed pipe itself: it swaps standard output for a wrapper and ends with 1. That is no bad answer.

@@ -1,7 +1,7 @@
 """Find and read the policy file, and look at it as a reviewer would.
 
 The file is `reconshield.toml`: by `--policy`, else in the working directory, else in the home directory. What its names mean is
-told here, from the catalogue and the checks; the policy itself knows neither.
+told here, from the catalogue and the checks; the policy itself knows neither. Where there is no file, nothing of it is loaded.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconshield.errors import UserError
-from reconshield.policy import Known, Policy, Problem, read_policy, refuse_errors, review_policy
+
+if TYPE_CHECKING:
+    from reconshield.policy import Known, Policy, Problem
 
 NAME = "reconshield.toml"
 MOST_BYTES = 8 * 1024 * 1024
@@ -49,6 +52,8 @@ def find_policy(home: Path, given: Path | None = None, vantages: Collection[str]
     path = locate_policy(home, given)
     if path is None:
         return None
+    from reconshield.policy import read_policy, refuse_errors
+
     policy, problems = read_policy(read_text(path), str(path), known_names(vantages))
     refuse_errors(problems)
     return policy
@@ -64,6 +69,8 @@ def try_policy(home: Path) -> tuple[Policy | None, str | None]:
 
 def examine_policy(path: Path, now: float, vantages: Collection[str] = ()) -> PolicyFile:
     """Read a policy file and gather everything that is wrong with it, or soon will be."""
+    from reconshield.policy import read_policy, review_policy
+
     text, known = read_text(path), known_names(vantages)
     policy, problems = read_policy(text, str(path), known)
     if policy is not None:
@@ -101,6 +108,7 @@ def read_text(path: Path) -> str:
 def known_names(vantages: Collection[str] = ()) -> Known:
     """What services, ports and checks are called here."""
     from reconshield.knowledge.names import nearest_names, ports_of
+    from reconshield.policy import Known
 
     return Known(
         service_id=find_service,

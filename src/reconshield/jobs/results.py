@@ -7,21 +7,23 @@ the rest of the finished blocks was silent. So a run that was stopped, killed or
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reconshield.addresses import LOOPBACK
-from reconshield.jobs.context import load_context
 from reconshield.jobs.coverage import is_import, load_coverage
 from reconshield.knowledge.ports import held_back
 from reconshield.model import Endpoint, Observation, State, Transport
-from reconshield.policy import Policy
 from reconshield.report.result import NOT_BELIEVED, Doubt, HeldBack, RatedService, RunHead, RunResult, RunState, Summary
 from reconshield.scan.plan import Plan
 from reconshield.store import services as kept
 from reconshield.store.db import Store
 from reconshield.store.observations import blocks_done, load_observations, open_endpoints
 from reconshield.store.runs import Run, find_run
+
+if TYPE_CHECKING:
+    from reconshield.policy import Policy
 
 OWN = "localhost"
 """The target that means this machine; of its endpoints those on loopback alone are shown apart."""
@@ -32,6 +34,8 @@ def load_result(store: Store, run_text: str, *, all_states: bool = False, policy
 
     The risks are those of the endpoints where they are: a policy, and when they opened, count.
     """
+    from reconshield.jobs.context import load_context
+
     run = find_run(store, run_text)
     coverage = load_coverage(store, run)
     believed = [service for service in kept.services(store, run.id) if not (service.note or "").startswith(NOT_BELIEVED)]

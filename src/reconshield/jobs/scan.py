@@ -248,6 +248,9 @@ def get_ready(level: int) -> threading.Thread:
         from reconshield.knowledge.index import load_index
 
         load_index()
+        import reconshield.jobs.changes
+        import reconshield.jobs.confirm
+
         if level >= IDENTIFY_LEVEL:
             import reconshield.identify.drive
             import reconshield.identify.probes  # noqa: F401
