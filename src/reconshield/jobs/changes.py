@@ -75,7 +75,7 @@ def find_changes(store: Store, run: Run, policy: Policy | None, unconfirmed: Col
     ]
     if not changes:
         return Found(run)
-    context = load_context(store, run, policy)
+    context = load_context(store, run, policy, new_only=True)
     return Found(run, tuple(rate_change(context, change) for change in changes))
 
 

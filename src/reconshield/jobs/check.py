@@ -72,7 +72,7 @@ def asserted_ports(policy: Policy) -> PortSet:
 def check_run(store: Store, run_text: str, policy: Policy, now: float, *, strict: bool = False) -> Checked:
     """Judge a stored run, or an import, as of now: what has expired by today has expired. `run_text` is as in `load_result`."""
     run = find_run(store, run_text)
-    context = load_context(store, run, policy, now)
+    context = load_context(store, run, policy, now, new_only=True)
     assert context.judgement is not None  # noqa: S101 - there is a policy
     judgement = context.judgement
 

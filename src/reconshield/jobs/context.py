@@ -83,13 +83,19 @@ class Context:
         return Standing(verdict.kind if verdict else None, since, zone, assets, owner)
 
 
-def load_context(store: Store, run: Run, policy: Policy | None, judged_at: float | None = None) -> Context:
-    """The context of a stored run as of its end; `judged_at` is when the policy is asked what has expired (also then)."""
+def load_context(
+    store: Store, run: Run, policy: Policy | None, judged_at: float | None = None, *, new_only: bool = False
+) -> Context:
+    """The context of a stored run as of its end; `judged_at` is when the policy is asked what has expired (also then).
+
+    `new_only`: only risks are wanted, so of all that is open only what has newly opened is looked up.
+    """
     now = run.finished or run.started
     judgement = judge(policy, load_measured(store, run), judged_at or now) if policy else None
     verdicts: dict[Endpoint, Verdict] = {}
     for verdict in judgement.verdicts() if judgement else ():
         if verdict.endpoint and verdict.finding is None and verdict.kind != "missing" and verdict.seen:
             verdicts.setdefault(verdict.endpoint, verdict)
-    exposures = {exposure.endpoint: exposure for exposure in open_at(store, run.vantage, now)}
+    since = now - NEW_SECONDS if new_only else None
+    exposures = {exposure.endpoint: exposure for exposure in open_at(store, run.vantage, now, since)}
     return Context(run.vantage, now, policy, judgement, verdicts, exposures)

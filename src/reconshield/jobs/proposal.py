@@ -20,7 +20,7 @@ DAYS = 90
 
 def propose_policy(store: Store, run: Run, policy: Policy | None, now: float) -> Iterator[str]:
     """Policy text in pieces: a whole first policy where there is none, else the tables to append."""
-    context = load_context(store, run, policy or Policy(), now)
+    context = load_context(store, run, policy or Policy(), now, new_only=True)
     assert context.judgement is not None  # noqa: S101 - there is a policy, if an empty one
     forbidden = context.judgement.counts()["forbidden"]
     expires = dt.datetime.fromtimestamp(now, dt.UTC).date() + dt.timedelta(days=DAYS)

@@ -128,8 +128,8 @@ def list_exposures(store: Store, vantage: str | None = None, *, ended: bool = Fa
         return [exposure_of(row) for row in connection.execute(query).mappings()]
 
 
-def open_at(store: Store, vantage: str, moment: float) -> list[Exposure]:
-    """What was open from a vantage at a moment."""
+def open_at(store: Store, vantage: str, moment: float, seen_opening_since: float | None = None) -> list[Exposure]:
+    """What was open from a vantage at a moment; with `seen_opening_since` only what was seen shut, and open since then."""
     table = EXPOSURES.c
     query = select(EXPOSURES).where(
         table.workspace == store.workspace,
@@ -137,6 +137,8 @@ def open_at(store: Store, vantage: str, moment: float) -> list[Exposure]:
         table.opened <= moment,
         or_(table.closed.is_(None), table.closed > moment),
     )
+    if seen_opening_since is not None:
+        query = query.where(table.opened >= seen_opening_since, table.shut_before.is_not(None))
     with store.read() as connection:
         return [exposure_of(row) for row in connection.execute(query).mappings()]
 
