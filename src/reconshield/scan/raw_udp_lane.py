@@ -22,21 +22,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reconshield.knowledge.payloads import DATAGRAMS, NOTHING, Payload
+from reconshield.knowledge.payloads import DATAGRAMS
 from reconshield.model import State, Transport
 from reconshield.scan import verdicts
 from reconshield.scan.icmp import Errors, read_errors
 from reconshield.scan.lane import ANSWERED, DONE, FOUND, LONGEST_WAIT, RECOVERED, REPEATED, Pace, Tally, World
 from reconshield.scan.neighbours import FAILED, READY, WAITING, Neighbours
-from reconshield.scan.packets import Asked, shape_udp
 from reconshield.scan.plan import Plan
 from reconshield.scan.raw_udp_block import Block, HostTurns, Rows
-from reconshield.scan.route import Route, Routes
+from reconshield.scan.route import Routes
 from reconshield.scan.udp_pace import PROOF, Parked
+from reconshield.scan.udp_packets import build_packets
 from reconshield.scan.udp_questions import Questions
 from reconshield.scan.udp_replies import Datagrams, read_udp
 from reconshield.scan.udp_wire import Wire
-from reconshield.scan.wires import has_mac, link_of
 
 TURN = 512
 """Questions between two looks at what came."""
@@ -70,24 +69,6 @@ class Part(NamedTuple):
 
     block: Block
     rows: Rows
-
-
-def make_packets(block: Block, rows: Rows, mac: NDArray[np.uint8], route: Route, payload: Payload) -> NDArray[np.uint8]:
-    """The packets with one payload over one route.
-
-    What does not fit the device is not cut into fragments: an empty datagram shows a closed port at least.
-    """
-    if route.source is None:
-        raise ValueError("there are no packets for a route that leads nowhere")
-    shape = shape_udp(link_of(route), route.source, payload.data)
-    if shape.frame.size - shape.at > route.mtu:
-        shape = shape_udp(link_of(route), route.source, NOTHING.data)
-    packets = np.empty((rows.size, shape.frame.size), dtype=np.uint8)
-    packets[:] = shape.frame
-    pairs, nothing = block.pairs, np.zeros(rows.size, dtype=np.uint32)
-    macs = mac if has_mac(route) else None
-    shape.fill_udp(packets, Asked(pairs.hi[rows], pairs.lo[rows], pairs.port[rows], block.port_from[rows], nothing, macs))
-    return packets
 
 
 class RawUdpLane:
@@ -155,7 +136,7 @@ class RawUdpLane:
         for block, rows in self._unresolved:
             known, mac = neighbours.look_up(block.route[rows], block.pairs.hi[rows], block.pairs.lo[rows])
             if (ready := rows[known == READY]).size:
-                self._build(block, ready, mac[known == READY])
+                build_packets(block, ready, mac[known == READY], self._means.routes, self._means.questions)
                 self._fresh.append(Part(block, ready))
             failed = rows[known == FAILED]
             self._waiting -= failed.size
@@ -225,18 +206,6 @@ class RawUdpLane:
         for late in (0.0,) if not wait.any() else np.unique(wait).tolist():
             part = Part(block, rows[wait == late])
             heappush(self._deadlines, (now + timeout + late, next(self._order), part, paced))
-
-    def _build(self, block: Block, rows: Rows, mac: NDArray[np.uint8]) -> None:
-        """Make the packets of all these rows, those alike together."""
-        questions = self._means.questions
-        payloads = questions.numbers(block.pairs.port[rows])
-        for which in np.unique(block.route[rows]).tolist():
-            route = self._means.routes[which]
-            mine = block.route[rows] == which
-            for number in np.unique(payloads[mine]).tolist():
-                chosen = mine & (payloads == number)
-                packets = make_packets(block, rows[chosen], mac[chosen], route, questions.payloads[number])
-                block.keep_packets(rows[chosen], packets)
 
     # Hearing
 
