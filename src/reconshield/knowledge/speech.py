@@ -34,6 +34,7 @@ SERVER = (
     sign("rtsp", rb"RTSP/1\.0 \d{3}"),
     sign("sip", rb"SIP/2\.0 \d{3}"),
     sign("http", rb"HTTP/[0-2](?:\.\d)? [1-5]\d\d|\s{0,8}<(?:!doctype html|html|head|title)"),
+    sign("http", rb"\x00\x00[\x00-\x7f]\x04\x00\x00\x00\x00\x00"),  # the settings of HTTP/2
     sign("tls", rb"\x16\x03[\x00-\x04].{2}\x02|\x15\x03[\x00-\x04]\x00\x02[\x01\x02]"),
     sign("smtp", rb"220[ -][^\r\n]{0,300}\b(?:E?SMTP|postfix|exim|sendmail)"),
     sign("lmtp", rb"220[ -][^\r\n]{0,300}\bLMTP"),

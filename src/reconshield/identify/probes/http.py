@@ -26,7 +26,19 @@ from reconshield.identify.applications import (
     read_page,
     recognise,
 )
-from reconshield.identify.probe import Ask, Dialogue, Match, Place, Probe, Reconnect, StartTls, Turn, Where, name_cpe
+from reconshield.identify.probe import (
+    Ask,
+    Dialogue,
+    Match,
+    Place,
+    Probe,
+    Reconnect,
+    StartTls,
+    Turn,
+    Where,
+    at_least,
+    name_cpe,
+)
 
 ENOUGH = 48 * 1024
 HEADERS = (
@@ -130,6 +142,9 @@ LISTING = re.compile(r"^(?:Index of /|Directory listing for /|Directory: /)", re
 PASSWORD_FIELD = re.compile(r"<input\b[^>]{0,300}\btype=[\"']?password", re.IGNORECASE)
 ICON = re.compile(r"<link\b[^>]{0,200}\brel=[\"']?(?:shortcut )?icon\b[^>]{0,200}>", re.IGNORECASE)
 PROXY_PORTS = (3128, 8118, 8888)
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""What every client says first, and settings without a change."""
+SETTINGS = re.compile(rb"\x00\x00[\x00-\x7f]\x04\x00\x00\x00\x00\x00", re.DOTALL)
 NOWHERE = "http://reconshield.invalid/"
 TRIED = re.compile(r"ERR_(?:DNS_FAIL|CONNECT_FAIL|READ_ERROR|READ_TIMEOUT|CANNOT_FORWARD|ZERO_SIZE_OBJECT)\b")
 """Squid's errors that come after it has decided to serve us."""
@@ -142,6 +157,8 @@ Asking = Generator[Turn, Any, Page]
 def run() -> Dialogue:
     place = yield Where()
     page = read_page("/", (yield Ask(write_get(place), until=read_enough)))
+    if not page.status and (yield from speaks_http2(page.raw, place)):
+        return Match("http", facts={"protocol": "HTTP/2"})
     if not page.status:
         shape = re.match(r"\s{0,8}<(?:!doctype html|html|head|title)", page.body, re.IGNORECASE)
         return Match("http", facts={"protocol": "HTTP/0.9"}, sure=False) if shape else None
@@ -155,6 +172,13 @@ def run() -> Dialogue:
     if application is not None and application.name == "cups" and not place.tls:
         facts |= yield from try_upgrade(place)
     return name_product(page, application, facts)
+
+
+def speaks_http2(answer: bytes, place: Place) -> Generator[Turn, Any, bool]:
+    """Whether a server knows HTTP/2 alone, as gRPC and DNS over HTTPS do: it sends its settings first (RFC 9113 §3.4, §6.5)."""
+    if not answer and place.tls and (yield Reconnect()):
+        answer = yield Ask(HTTP2_PREFACE, until=at_least(9))
+    return SETTINGS.match(answer) is not None
 
 
 def find_application(page: Page, place: Place, facts: dict[str, Any]) -> Generator[Turn, Any, tuple[Page, Application | None]]:

@@ -1,5 +1,6 @@
 """MQTT (OASIS 3.1.1 §3.1, §3.2): a CONNECT of a protocol level that does not exist, which a broker must refuse by name.
 
+A broker that hangs up on that without a word is asked for a lasting session under no name, which it must refuse too (§3.1.3.1).
 So no session is opened at level 3. At level 4 one CONNECT without a user is tried; where it is granted, the broker's own
 version topic is read before leaving. Nothing is published.
 """
@@ -10,12 +11,12 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from reconshield.identify.probe import Ask, Dialogue, Match, Probe, Tell, at_least, name_cpe
+from reconshield.identify.probe import Ask, Dialogue, Match, Probe, Reconnect, Tell, Where, at_least, name_cpe
 
 CONNECT, CONNACK, PUBLISH, SUBSCRIBE, DISCONNECT = 0x10, 0x20, 0x30, 0x82, b"\xe0\x00"
 UNKNOWN_LEVEL, LEVEL_311 = 0x7F, 4
-ACCEPTED, BAD_LEVEL, BAD_LOGIN, NOT_AUTHORISED = 0, 1, 4, 5
-CLEAN_SESSION = 2
+ACCEPTED, BAD_LEVEL, BAD_NAME, BAD_LOGIN, NOT_AUTHORISED = 0, 1, 2, 4, 5
+LASTING_SESSION, CLEAN_SESSION = 0, 2
 VERSION_TOPIC = b"$SYS/broker/version"
 
 
@@ -31,7 +32,13 @@ def run() -> Dialogue:
         and answer[2:4] in (b"\0\x84", b"\0\x81", b"\0\x82")
     ):
         return Match("mqtt", facts={"refused": "protocol level", "auth": "unknown", "protocol": "MQTT 5"})
-    return None
+    if answer or (yield Where()).open or not (yield Reconnect()):
+        return None
+    answer = yield Ask(write_connect(LEVEL_311, session=LASTING_SESSION), until=at_least(4))
+    if len(answer) != 4 or answer[:3] != bytes([CONNACK, 2, 0]) or answer[3] not in (BAD_NAME, BAD_LOGIN, NOT_AUTHORISED):
+        return None
+    auth = "unknown" if answer[3] == BAD_NAME else "required"
+    return Match("mqtt", facts={"refused": "client id" if auth == "unknown" else "login", "auth": auth})
 
 
 def assess(match: Match) -> Dialogue:
@@ -49,9 +56,9 @@ def assess(match: Match) -> Dialogue:
     return _name(replace(match, facts=facts), told)
 
 
-def write_connect(level: int) -> bytes:
+def write_connect(level: int, session: int = CLEAN_SESSION) -> bytes:
     """A clean session, 10 seconds, the empty client id that lets the broker choose one (§3.1.3.1), no user."""
-    body = _string(b"MQTT") + bytes([level, CLEAN_SESSION, 0, 10]) + _string(b"")
+    body = _string(b"MQTT") + bytes([level, session, 0, 10]) + _string(b"")
     return bytes([CONNECT, len(body)]) + body
 
 

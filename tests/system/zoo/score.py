@@ -1,0 +1,73 @@
+"""Compare what a scanner said of the zoo with the truth. Pure: the versions that packages have are given.
+
+A service is right under its own id; a product under the truth's name, case aside; a version when it is the upstream version, or
+that with the vendor's own suffix (`9.4.57.v20241219`). What no truth shows is not asked for, but a version that is stated and
+differs from the package's is an error (`wrong`). A weakness is a check's id; what fires beyond the truth is a false claim.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from system.zoo.residents import Truth
+
+ASPECTS = ("service", "product", "version", "tls")
+Key = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a scanner says of one port. `weak` is None for a scanner that does not look for weaknesses."""
+
+    service: str = "unknown"
+    product: str = ""
+    version: str = ""
+    tls: str = "none"
+    weak: frozenset[str] | None = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Right, wrong or not asked (None) for each aspect; weaknesses missed and claimed for nothing."""
+
+    service: bool
+    product: bool | None
+    version: bool | None
+    tls: bool
+    missed: frozenset[str] = frozenset()
+    false: frozenset[str] = frozenset()
+
+
+def judge(truth: Truth, version: str, claim: Claim) -> Verdict:
+    """`version` is the upstream version of the package that the server shows; empty where it shows none."""
+    product = claim.product.lower()
+    named = (
+        None if not truth.product else truth.product.lower() in product or (product != "" and product in truth.product.lower())
+    )
+    told: bool | None = same_version(version, claim.version) if version else (None if not claim.version else False)
+    weak = truth.weak if claim.weak is None else claim.weak
+    return Verdict(
+        claim.service == truth.service,
+        named,
+        told,
+        claim.tls == truth.tls,
+        truth.weak - weak,
+        weak - truth.weak,
+    )
+
+
+def same_version(true: str, claimed: str) -> bool:
+    return claimed == true or claimed.startswith((f"{true}.v", f"{true}-", f"{true}+"))
+
+
+def total(verdicts: Iterable[Verdict]) -> Mapping[str, tuple[int, int]]:
+    """Right and asked for, of each aspect."""
+    right, asked = Counter[str](), Counter[str]()
+    for verdict in verdicts:
+        for aspect in ASPECTS:
+            value = getattr(verdict, aspect)
+            asked[aspect] += value is not None
+            right[aspect] += value is True
+    return {aspect: (right[aspect], asked[aspect]) for aspect in ASPECTS}
