@@ -210,6 +210,21 @@ def test_a_scan_that_outlives_its_window_goes_on_in_the_next(desk: Desk) -> None
     assert find_run(desk.store, run.id).state == "complete"
 
 
+def test_a_scan_that_cannot_be_finished_says_how_much_is_not_known(desk: Desk) -> None:
+    def start(one: Occurrence, opening: Opening, dark: AddressSet) -> None:
+        begun = scheduled.begin(desk.store, desk.settings, one, dark, desk.now)
+        parts = [Part(problem="the grants no longer cover it")]  # revoked between the beginning and the first block
+        desk.states.append(monitor.conclude(desk.store, desk.policy, one, begun, parts, desk.now))
+
+    monitor.tick(desk.store, desk.policy, desk.watch, [], start, desk.now)
+    event = list_alerts(desk.store)[0].event
+    assert (desk.states, event.kind, event.also) == (["partial"], "scan-partial", ("coverage-lost",))
+    assert event.title == "own: only 0 of 64 endpoints measured"
+    assert event.what.endswith("of schedule hourly: the grants no longer cover it")
+    desk.look(HOUR)
+    assert desk.alerts() == [("scan-partial", "resolved")]
+
+
 def test_a_blackout_over_a_part_leaves_that_out_and_over_all_waits(desk: Desk) -> None:
     part = f'[[blackout]]\nname = "release"\non = ["{PLACE}.0/29"]\nbegins = 2026-11-27\nends = 2026-11-27'
     desk.policy = policy_of(schedule(), part)

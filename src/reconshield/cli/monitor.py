@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Measure on schedule, compare with the policy, tell who must know.")
 
+SAID_AGAIN = 60.0
+"""Seconds after which the same line is said again: a database that is away would fill the log."""
+
 PolicyOption = Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="The policy; default: reconshield.toml.")]
 
 
@@ -35,21 +38,23 @@ def start(
     """Run the schedules of the policy until stopped; measure, alert and deliver."""
     from reconshield.jobs.metrics import serve_metrics
     from reconshield.jobs.service import MonitorService, leave
+    from reconshield.text import plural
 
     call: Invocation = ctx.obj
     store = open_database(call)
-    service = MonitorService(store, call.settings, policy, teller(call), time.time)
+    tell = teller(call)
+    service = MonitorService(store, call.settings, policy, tell, time.time)
     stop = stop_on_signal()
     if metrics:
         address = serve_metrics(store, metrics, lambda: service.file.policy, time.time)
-        teller(call)(f"metrics on http://{address}/metrics")
+        tell(f"metrics on http://{address}/metrics")
     found = service.file.policy
-    teller(call)(
-        f"monitor {service.me.name}: {len(found.schedules)} schedules, {len(found.channels)} channels, "
-        f"from {call.settings.vantage}, policy {found.file}"
+    tell(
+        f"monitor {service.me.name}: {plural(len(found.schedules), 'schedule', 'schedules')}, "
+        f"{plural(len(found.channels), 'channel', 'channels')}, from {call.settings.vantage}, policy {found.file}"
     )
     if not found.routes:
-        teller(call)("warning: the policy has no route: alerts are kept and told to nobody")
+        tell("warning: the policy has no route: alerts are kept and told to nobody")
     service.run(stop)
     leave(store, service.me)
 
@@ -118,13 +123,20 @@ def open_database(call: Invocation) -> Store:
 
 
 def teller(call: Invocation) -> Callable[[str], None]:
-    """Says a line on standard error with its time; nothing but warnings when the user asked for quiet."""
+    """Says a line on standard error with its time, the same one once a minute; with --quiet only warnings."""
     from reconshield.text import local_time, printable
 
+    said: dict[str, float] = {}
+
     def tell(text: str) -> None:
-        if not call.quiet or text.startswith("warning"):
-            sys.stderr.write(f"{local_time(time.time(), seconds=True)}  {printable(text, None)}\n")
-            sys.stderr.flush()
+        now = time.monotonic()
+        if (call.quiet and not text.startswith("warning")) or now - said.get(text, float("-inf")) < SAID_AGAIN:
+            return
+        if len(said) > 1000:
+            said.clear()
+        said[text] = now
+        sys.stderr.write(f"{local_time(time.time(), seconds=True)}  {printable(text, None)}\n")
+        sys.stderr.flush()
 
     return tell
 

@@ -30,6 +30,7 @@ from reconshield.scope import union_of
 from reconshield.settings import Settings
 from reconshield.store import occurrences as kept
 from reconshield.store.db import Store, make_file
+from reconshield.store.failures import explained
 from reconshield.store.occurrences import Executor, Occurrence
 from reconshield.text import iso_time
 
@@ -139,7 +140,7 @@ class Durable:
 
     def start(self, occurrence: Occurrence, opening: Opening, dark: AddressSet) -> None:
         """Put a scan into the queue; the same attempt of the same slot a second time changes nothing."""
-        with SetWorkflowID(self.workflow_id(occurrence)):
+        with explained(self.store.where), SetWorkflowID(self.workflow_id(occurrence)):
             DBOS.enqueue_workflow(
                 self.scans,
                 self._scan,
@@ -159,15 +160,17 @@ class Durable:
         A process that is taken for dead and lives does its step twice at most: what steps save has keys.
         """
         alive = executors.living(self.store, now)
-        pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
-        left = [workflow for workflow in pending if executors.is_dead(workflow.executor_id, alive)]
-        for workflow in left:
-            DBOS.resume_workflow(workflow.workflow_id, queue_name=workflow.queue_name)
+        with explained(self.store.where):
+            pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+            left = [workflow for workflow in pending if executors.is_dead(workflow.executor_id, alive)]
+            for workflow in left:
+                DBOS.resume_workflow(workflow.workflow_id, queue_name=workflow.queue_name)
         return len(left)
 
     def ended_badly(self, occurrence: Occurrence) -> str | None:
         """Why the workflow of a running occurrence will never end it: it was never queued, or it failed. None when it may."""
-        status = DBOS.get_workflow_status(self.workflow_id(occurrence))
+        with explained(self.store.where):
+            status = DBOS.get_workflow_status(self.workflow_id(occurrence))
         if status is None:
             return "lost"
         if status.status in FINISHED_BADLY or status.status == "SUCCESS":
@@ -176,12 +179,13 @@ class Durable:
 
     def sweep_out(self, now: float) -> None:
         """Delete the record of workflows that ended long ago."""
-        before = iso_time(now - KEEP)
-        old = DBOS.list_workflows(
-            status=["SUCCESS", *FINISHED_BADLY], completed_before=before, limit=1000, load_input=False, load_output=False
-        )
-        if old:
-            DBOS.delete_workflows([workflow.workflow_id for workflow in old])
+        kinds = ["SUCCESS", *FINISHED_BADLY]
+        with explained(self.store.where):
+            old = DBOS.list_workflows(
+                status=kinds, completed_before=iso_time(now - KEEP), limit=1000, load_input=False, load_output=False
+            )
+            if old:
+                DBOS.delete_workflows([workflow.workflow_id for workflow in old])
 
 
 def workflow_database(store: Store) -> str:

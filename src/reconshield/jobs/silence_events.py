@@ -101,7 +101,7 @@ def partial_event(policy: Policy, occurrence: Occurrence, summary: Summary, reas
         do=(f"reconshield report {run}", f"reconshield scan --resume {run}"),
         now=now,
     )
-    return replace(event, run=run, proof=f"reconshield report {run}")
+    return replace(event, also=("coverage-lost",), run=run, proof=f"reconshield report {run}")
 
 
 def schedule_event(
