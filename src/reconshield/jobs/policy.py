@@ -82,6 +82,7 @@ def examine_policy(path: Path, now: float, vantages: Collection[str] = ()) -> Po
 def review_channels(policy: Policy) -> Iterator[Problem]:
     """Channels of a kind that there is not, and settings that their kind does not take or misses."""
     from reconshield.jobs.channels import ready_channels
+    from reconshield.policy import Problem
 
     for number, entry in enumerate(policy.channels, 1):
         try:
