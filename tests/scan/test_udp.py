@@ -279,14 +279,24 @@ def test_pace_of_a_host() -> None:
         (0, 0.0),  # no error at all: nothing shows a limit
         (1, SLOWEST),  # within the burst: at least one a second
         (BURST, SLOWEST),
-        (BURST + 50, 0.01),  # a hundred a second
-        (BURST + 500, 0.001),
+        (BURST + 10, 0.05),  # twenty a second, but few
+        (BURST + 50, 0.0),  # a hundred a second: its errors flow
+        (BURST + 500, 0.0),
     )
     for closed, pause in table:
         host = HostErrors(began=0.0)
         for _ in range(closed):
             host.heard(0.1, tries=0)
         assert host.pause(0.5) == pytest.approx(pause), closed
+
+
+def test_a_host_whose_errors_flowed_is_paced_as_soon_as_one_was_missed() -> None:
+    host = HostErrors(began=0.0)
+    for _ in range(BURST + 50):
+        host.heard(0.4, tries=0)
+    assert host.pause(2.0) == 0
+    host.heard(2.0, tries=1)
+    assert host.pause(2.0) == pytest.approx(0.04), "silent at first, closed at the second question: 50 errors in two seconds"
 
 
 def test_questions_in_vain_free_the_pace_and_late_errors_slow_it() -> None:

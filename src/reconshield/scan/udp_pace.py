@@ -6,6 +6,8 @@ A closed UDP port is told by an ICMP error, and kernels thin those out: Linux le
     a host without any such error               silent ports are asked again at the usual speed
     a host with errors and silent ports         silent ports are asked again at the pace at which it gave errors, a burst of
                                                 six not counted, at least one a second (`HostErrors.pause`)
+    far more errors than any kernel's least     silent ports are asked again at the usual speed, until one of them turns out
+    pace gives, and none missed so far          closed: then errors are thinned out after all, and the last question is paced
     six of those in vain, or thirty after       the silent ones are silent by themselves: at the usual speed from here on
     some turned out closed
     some turned out closed                      so silence proves little: each is asked a third time, twice as slowly
@@ -30,6 +32,8 @@ SHORTEST = 0.5
 """Seconds that a first pass counts for at least, so that its burst is not taken for a pace."""
 KEPT_HOSTS = 65_536
 """Hosts that are remembered before those that nothing waits for are forgotten."""
+FLOWING, FLOWING_RATE = 12, 10.0
+"""Errors beyond a burst, and a second, from which on a host is not taken for one that gives one a second."""
 FEW, MANY, PROOF = 6, 30, 3
 """Questions in vain after which a host is believed to be silent: before and after `PROOF` silent ports turned out closed.
 One or two of them may be packets that were lost."""
@@ -62,8 +66,11 @@ class HostErrors:
         """Seconds to leave between two questions about silent ports; 0 where nothing shows that errors are thinned out."""
         if not (self.closed or self.turned) or self.vain >= (MANY if self.turned >= PROOF else FEW):
             return 0.0
+        beyond = self.closed - BURST
+        if not self.turned and beyond >= FLOWING and beyond >= FLOWING_RATE * max(SHORTEST, self.last - self.began):
+            return 0.0
         if self.since is None:
-            rate = (self.closed - BURST) / max(SHORTEST, now - self.began)
+            rate = beyond / max(SHORTEST, now - self.began)
             self.slowest = min(SLOWEST, 1 / rate) if rate > 0 else SLOWEST
         return self.slowest
 
