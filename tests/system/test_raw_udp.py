@@ -422,3 +422,14 @@ def nmap_states(where: Namespace, ports: list[int]) -> dict[int, str]:
     for group in tree.iter("extraports"):
         found |= {port: group.attrib["state"] for port in ports if port not in found}
     return found
+
+
+def test_errors_that_flow_and_are_missed_all_the_same(world: World) -> None:
+    """Ten errors a second, asked 40 times a second: the first pass looks like a host that gives all its errors. It is not."""
+    world.target.run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=100")
+    try:
+        seen = scan(world.scanner, targets_of(NEAR), udp((21_100, 21_159)), Options(engine="raw", per_host=40))
+    finally:
+        world.target.run("sysctl", "-qw", *FLOWING)
+    assert states(seen)["closed"] >= 50
+    assert set(states(seen)) <= {"closed", "open|filtered"}
