@@ -12,7 +12,16 @@ PACKAGE = Path(reconshield.__file__).parent
 
 
 @pytest.mark.parametrize(
-    "folder", ["alert/channels", "checks/rules", "detect/readers", "identify/probes", "firewall/readers", "intake/formats"]
+    "folder",
+    [
+        "alert/channels",
+        "checks/rules",
+        "detect/readers",
+        "firewall/platforms",
+        "firewall/readers",
+        "identify/probes",
+        "intake/formats",
+    ],
 )
 def test_every_file_is_listed(folder: str) -> None:
     listing = (PACKAGE / folder / "__init__.py").read_text()

@@ -1,7 +1,7 @@
 """What a platform is: a name, and a function from an intent to texts that a person or a program applies.
 
 A platform never touches a machine. Its advice says how to apply it safely, how to take it back, and how to look whether it
-took effect; `family` says how we can hold it against the intent: loaded in a lab, or read back and evaluated, or compared by
+took effect; `proof` says how we can hold it against the intent: loaded in a lab, or read back and evaluated, or compared by
 eye only.
 """
 

@@ -17,12 +17,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconshield.addresses import PortSet, text_of
+from reconshield.addresses import AddressSet, PortSet, text_of
 from reconshield.errors import UserError
+from reconshield.firewall.evaluate import Evaluator
 from reconshield.firewall.intent import Intent, Port
 from reconshield.firewall.lab import HOST_V4, HOST_V6, Failed, Lab, Zone, why_no_lab
 from reconshield.firewall.loading import Missing, loaded
 from reconshield.firewall.platform import Platform
+from reconshield.firewall.question import Answer, Question
+from reconshield.firewall.readers import read_rulesets
 from reconshield.jobs.grants import add_grant, authorise_scan, revoke_grant
 from reconshield.model import State
 from reconshield.report.proof import Proof, ProofRow
@@ -53,8 +56,13 @@ class Existing:
 def prove(store: Store, intent: Intent, platform: Platform, existing: Existing, now: float) -> Proof:
     """Try the rules of a platform for an intent. Where there can be no lab, the proof says why."""
     begun = time.monotonic()
-    if platform.proof != "lab":
-        return Proof(platform.title, (), 0.0, (f"{platform.title} cannot be loaded here: evaluated, not proved",), "evaluated")
+    if platform.proof == "none":
+        note = f"{platform.title} can neither be loaded nor read back here: compared with examples only, not proved"
+        return Proof(platform.title, (), 0.0, (note,), "not proved here")
+    if platform.proof == "evaluator":
+        rows = tuple(evaluate(intent, platform))
+        note = f"{platform.title} cannot be loaded here: its rules were read back and evaluated, not proved"
+        return Proof(platform.title, rows, time.monotonic() - begun, (note,), "evaluated, not proved")
     if why := why_no_lab():
         return Proof(platform.title, (), 0.0, (f"not proved here: {why}",), "not proved here")
     control = SPARE if CONTROL in intent.ports else CONTROL
@@ -76,6 +84,22 @@ def prove(store: Store, intent: Intent, platform: Platform, existing: Existing, 
             raise UserError(f"the lab failed: {failure}", where=platform.name, hint="the rules were not tried") from failure
     rows = tuple(compare(intent, zones, control, before, after))
     return Proof(platform.title, rows, time.monotonic() - begun, tuple(note for note in notes if note), "proved")
+
+
+def evaluate(intent: Intent, platform: Platform) -> Iterator[ProofRow]:
+    """The same table from the rendered text alone: read back, and asked what it lets through."""
+    [ruleset, *_] = read_rulesets(platform.render(intent).files[0].text, platform.name)
+    evaluator = Evaluator(ruleset)
+    for port in intent.ports:
+        for zone in zones_for(intent):
+            for family, number, address in (("IPv4", 4, zone.v4), ("IPv6", 6, zone.v6)):
+                if address is None:
+                    continue
+                question = Question(number, AddressSet.of(address), port.transport, ((port.port, port.port),))
+                answers = {part.answer for part in evaluator.judge(question)}
+                after = "open" if answers == {Answer.ALLOW} else "blocked" if answers == {Answer.DENY} else "unknown"
+                wanted = "open" if intent.wanted(address) else "blocked"
+                yield ProofRow(zone.name, str(port), family, "-", after, wanted, after == wanted, "")
 
 
 def zones_for(intent: Intent) -> tuple[Zone, ...]:

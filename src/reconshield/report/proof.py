@@ -26,7 +26,7 @@ class ProofRow:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A proof. `outcome` is `proved` where packets were tried, `evaluated` or `not proved here` where they were not."""
+    """A proof. `outcome` is `proved` where packets were tried, else `evaluated, not proved` or `not proved here`."""
 
     platform: str
     rows: tuple[ProofRow, ...]
@@ -48,7 +48,8 @@ def proof_rows(proof: Proof, width: int) -> Iterator[Row]:
             yield from wrap("? ", note, width)
         return
     zones = ", ".join(dict.fromkeys(row.zone for row in proof.rows))
-    yield from wrap("lab  ", f"namespaces {zones}, host · {proof.platform} rules loaded · {duration(proof.seconds)}", width)
+    if proof.outcome == "proved":
+        yield from wrap("lab  ", f"namespaces {zones}, host · {proof.platform} rules loaded · {duration(proof.seconds)}", width)
     table = [cells(row) for row in fold(proof.rows)]
     widths = [max(len(line[at]) for line in [HEAD, *(cell for cell, _, _ in table)]) for at in range(len(HEAD))]
     yield [Span("  " + "  ".join(text.ljust(widths[at]) for at, text in enumerate(HEAD)).rstrip(), "dim")]
@@ -89,7 +90,7 @@ def cells(row: ProofRow) -> tuple[tuple[str, ...], bool, str]:
 def verdict(proof: Proof) -> str:
     total = plural(len(proof.rows), "row", "rows")
     if not proof.wrong:
-        return f"proved: {len(proof.rows)} of {total} as wanted."
+        return f"{proof.outcome}: {len(proof.rows)} of {total} as wanted."
     differ = "row differs" if proof.wrong == 1 else "rows differ"
     return f"not proved: {proof.wrong} of {len(proof.rows)} {differ} (exit 1)"
 
