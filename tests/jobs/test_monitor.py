@@ -149,6 +149,16 @@ def test_of_many_slots_that_passed_only_the_newest_is_due(desk: Desk) -> None:
     assert desk.alerts() == []
 
 
+def test_a_policy_that_is_written_anew_counts_from_then_on(desk: Desk) -> None:
+    desk.policy = policy_of(schedule(every='"24h"'))
+    desk.look()
+    desk.look(2 * HOUR)
+    assert desk.states == ["complete"]
+    desk.policy = policy_of(schedule(every='"1h"'))
+    desk.look(60)
+    assert desk.states == ["complete"] * 2
+
+
 def test_a_new_cron_schedule_waits_for_its_time_and_then_makes_up_for_it(desk: Desk) -> None:
     desk.policy = policy_of(schedule(every="", cron='"0 2 * * *"'))
     desk.look()

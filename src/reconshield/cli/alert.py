@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reconshield.cli.runs import open_database
+
 if TYPE_CHECKING:
     from reconshield.alert.message import Message
     from reconshield.cli.console import Invocation
@@ -197,9 +199,3 @@ def silence(
         return
     call.print(f"silence {made.number} until {local_time(made.until)} by {made.by}: {made.reason}")
     call.suggest(f"reconshield alert silence --end {made.number}")
-
-
-def open_database(call: Invocation) -> Store:
-    from reconshield.store.db import open_store
-
-    return open_store(call.settings.db, call.settings.workspace)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reconshield.cli.runs import open_database
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reconshield.cli.console import Invocation
-    from reconshield.store.db import Store
 
 app = typer.Typer(no_args_is_help=True, help="Measure on schedule, compare with the policy, tell who must know.")
 
@@ -114,12 +115,6 @@ def worker(ctx: typer.Context) -> None:
     store = open_database(call)
     stop = stop_on_signal()
     leave(store, run_worker(store, call.settings, teller(call), stop))
-
-
-def open_database(call: Invocation) -> Store:
-    from reconshield.store.db import open_store
-
-    return open_store(call.settings.db, call.settings.workspace)
 
 
 def teller(call: Invocation) -> Callable[[str], None]:

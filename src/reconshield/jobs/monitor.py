@@ -34,6 +34,8 @@ from reconshield.text import local_time
 
 SILENCE_EVERY = 60.0
 """Seconds between two looks at what has grown stale, waits for somebody, or cannot be delivered."""
+FARTHEST = 86400.0
+"""Seconds after which it is looked again whether a slot has begun, however far away it seemed."""
 ANNOUNCE_PATIENCE = 60.0
 """Seconds that a scan waits for its announcement to be taken; then it starts, and the announcement follows."""
 
@@ -46,15 +48,18 @@ class Watch:
 
     silence_at: float = 0.0
     next_slot: dict[str, float] = field(default_factory=dict)
+    policy: Policy | None = None
 
     def calls(self, policy: Policy, now: float) -> bool:
-        """Whether a slot has begun since the last look (or a clock went back, or the policy is another one)."""
-        names = {schedule.name for schedule in policy.schedules}
-        expected = self.next_slot.keys() == names and all(now < at <= now + 400 * 86400.0 for at in self.next_slot.values())
-        if expected:
+        """Whether a slot has begun since the last look, or a clock went back, or the policy is another one."""
+        as_before = policy is self.policy and all(now < at <= now + FARTHEST for at in self.next_slot.values())
+        if as_before:
             return False
         slots = {s.name: s.rhythm.following(now) if s.rhythm else None for s in policy.schedules}
-        self.next_slot = {name: slot if slot is not None else now + 86400.0 for name, slot in slots.items()}
+        self.policy = policy
+        self.next_slot = {
+            name: min(slot if slot is not None else now + FARTHEST, now + FARTHEST) for name, slot in slots.items()
+        }
         return True
 
 
