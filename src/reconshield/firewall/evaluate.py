@@ -46,6 +46,8 @@ from reconshield.firewall.walk import (
 CONNTRACK = -200
 """Chains with this priority or an earlier one run before the connection of a packet is looked up."""
 BEFORE_CONNTRACK = frozenset({"prerouting", "output"})
+REMEMBERED = 64
+"""So many answers are kept, for the same wide question is asked for the table and for what differs between families."""
 DENIES = frozenset({Kind.DROP, Kind.REJECT})
 MAIN_HOOKS = frozenset({"input", "forward", "output"})
 TURNS = (
@@ -70,6 +72,7 @@ class Evaluator:
         self.own = self.world.own
         self._compiled: dict[tuple[str, int], Compiled] = {}
         self._bases: dict[tuple[str, int], list[Chain]] = {}
+        self._answers: dict[Question, list[Part]] = {}
 
     def chain(self, name: str, family: int) -> Compiled | None:
         """A chain ready for a family, None if there is none of that name."""
@@ -86,6 +89,14 @@ class Evaluator:
 
     def judge(self, question: Question) -> list[Part]:
         """The answer in parts that together are what was asked and do not overlap; empty when nothing was asked."""
+        known = self._answers.get(question)
+        if known is None:
+            known = self._judge(question)
+            if len(self._answers) < REMEMBERED:
+                self._answers[question] = known
+        return known
+
+    def _judge(self, question: Question) -> list[Part]:
         region = question.region()
         if region is None:
             return []
@@ -94,7 +105,7 @@ class Evaluator:
         try:
             return unite_parts(Passage(self, question, region).judge())
         except TooManyCases:
-            why = f"more than {MOST_CASES:,} cases; ask about fewer sources or ports"
+            why = f"more than {MOST_CASES:,} steps to look at; ask about fewer sources or ports"
             return [Part(Answer.UNKNOWN, region, None, because=why)]
 
 
@@ -185,11 +196,14 @@ class Passage:
 
     def pass_base(self, base: Chain, piece: Piece) -> list[Piece]:
         """One piece through one base chain: what of it goes on."""
-        if base.nat and (piece.translated or piece.region[Field.STATE] != single(State.NEW)):
+        done = piece.translated if base.hook in BEFORE_CONNTRACK else piece.is_masked
+        if base.nat and (done or piece.region[Field.STATE] != single(State.NEW)):
             return [piece]  # only the first packet of a connection, and once
         inside, passed = inside_scope(base, piece)
         if inside is None:
             return passed
+        if inside.is_masked and base.rules and not base.nat:
+            inside = inside.doubting(Kind.UNKNOWN, inside.path[-1], "the source is translated before these rules")
         tracked = inside.region[Field.STATE]
         early = base.hook == "ingress" or (base.hook in BEFORE_CONNTRACK and base.priority <= CONNTRACK)
         if early:
@@ -235,7 +249,10 @@ class Passage:
             accepts=(*piece.accepts, end.by),
             doubts=tuple(remaining(piece.doubts, translates=translates)),
         )
-        return self.translate(piece, end.action) if translates and base.hook in BEFORE_CONNTRACK else piece
+        if not translates:
+            return piece
+        # Behind the routing it is the source that is translated; later rules do not see the one that was asked about.
+        return self.translate(piece, end.action) if base.hook in BEFORE_CONNTRACK else piece.masked()
 
     def translate(self, piece: Piece, action: Action) -> Piece:
         """The piece after its destination was translated."""

@@ -2,8 +2,8 @@
 
 One bit stands for one step. For each indexed field the number line is cut where a step's ranges begin or end, and between two
 cuts the set of steps that match is one integer; so the candidates of a region are the AND of a few integers. Only every 64th
-integer is kept, those between are made from it by flipping the bits that change, so the memory grows as steps × steps / 256
-bytes: 400 kB for 10,000 steps.
+integer is kept, those between are made from it by flipping the bits that change, and what begins or ends within a range is
+kept for blocks of 64 cuts; so the memory grows as steps × steps / 128 bytes: 800 kB for 10,000 steps.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Axis:
         self.places = [place for place, _ in cuts]
         self.steps = [step for _, step in cuts]
         self.kept = self._keep()
+        self.blocks = [self._bits(at, at + KEPT) for at in range(0, len(self.steps), KEPT)]
         self.known: dict[Ranges, int] = {}
 
     def _keep(self) -> list[int]:
@@ -47,6 +48,23 @@ class Axis:
             if at % KEPT == 0:
                 kept.append(mask)
         return kept
+
+    def _bits(self, first: int, last: int) -> int:
+        """The steps that begin or end at the cuts from `first` to before `last`."""
+        mask = 0
+        for step in self.steps[first:last]:
+            mask |= 1 << step
+        return mask
+
+    def _between(self, first: int, last: int) -> int:
+        """The same for any number of cuts, by whole blocks where they are whole."""
+        begin, end = -(-first // KEPT), last // KEPT
+        if begin >= end:
+            return self._bits(first, last)
+        mask = self._bits(first, begin * KEPT) | self._bits(end * KEPT, last)
+        for block in self.blocks[begin:end]:
+            mask |= block
+        return mask
 
     def at(self, value: int) -> int:
         """The steps whose ranges hold a value."""
@@ -64,8 +82,7 @@ class Axis:
         for first, last in ranges:
             mask |= self.at(first)
             if last > first:
-                for step in self.steps[bisect_right(self.places, first) : bisect_left(self.places, last + 1)]:
-                    mask |= 1 << step
+                mask |= self._between(bisect_right(self.places, first), bisect_left(self.places, last + 1))
         if len(self.known) < 10_000:
             self.known[ranges] = mask
         return mask

@@ -19,8 +19,10 @@ from reconshield.firewall.ruleset import LAST, Action, Box, Chain, Change, Field
 
 DEEPEST = 16
 """Jumps within jumps that the kernel allows (NFT_JUMP_STACK_SIZE)."""
-MOST_CASES = 200_000
-"""A question that needs more cuts than this is answered "unknown": it is too wide for this ruleset."""
+MOST_CASES = 500_000
+"""A question for which more steps than this must be looked at is answered "unknown": it is too wide for this ruleset."""
+FEW = 32
+"""With no more steps left than this it does not pay to ask the index again."""
 
 ENDS = frozenset({Kind.ACCEPT, Kind.DROP, Kind.REJECT, Kind.TRANSLATE, Kind.UNKNOWN})
 ORIGINALS = {Field.ORIGINAL_DESTINATION: Field.DESTINATION, Field.ORIGINAL_PORT: Field.PORT}
@@ -66,7 +68,16 @@ class Piece(NamedTuple):
 
     @property
     def translated(self) -> bool:
+        """Whether the destination was translated."""
         return bool(self.moved >> Field.TRANSLATED & 1)
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether the source was translated."""
+        return bool(self.moved >> Field.SOURCE & 1)
+
+    def masked(self) -> Piece:
+        return self._replace(moved=self.moved | 1 << Field.SOURCE)
 
     def at(self, region: Region) -> Piece:
         return self if region is self.region else self._replace(region=region)
@@ -171,6 +182,8 @@ class Walker:
         waiting = [(piece, chain.index.candidates(piece.region) & ((1 << last) - (1 << first)))]
         while waiting:
             now, steps = waiting.pop()
+            if steps.bit_count() > FEW:  # a part of a region has fewer candidates than the whole
+                steps &= chain.index.candidates(now.region)
             left = self._run(chain, now, steps, passed.ends, passed.returned, waiting, depth)
             if left is not None:
                 passed.on.append(left)
@@ -191,11 +204,11 @@ class Walker:
             lowest = steps & -steps
             steps ^= lowest
             step = chain.steps[lowest.bit_length() - 1]
+            self._count()
             box = as_sent(step.box, piece.moved) if step.original else step.box
             parted = cut(piece.region, box, piece.vague) if box is not None else None
             if parted is None:
                 continue
-            self._count(1 + len(parted.outside))
             waiting += [(piece.at(region), steps) for region in parted.outside]
             matched = piece.at(parted.inside)
             doubt = step.doubt or ("" if parted.sure else "it looks at a value that is not known here")
@@ -250,8 +263,8 @@ class Walker:
             return [End(Kind.UNKNOWN, inside, step.decision, Action(Kind.UNKNOWN, why=why))], []
         return self.walk(target, inside, depth + 1)
 
-    def _count(self, cases: int) -> None:
-        self.left -= cases
+    def _count(self) -> None:
+        self.left -= 1
         if self.left < 0:
             raise TooManyCases
 

@@ -29,6 +29,8 @@ def read_rulesets(text: str, where: str) -> tuple[Ruleset, ...]:
     """The rulesets in a text of any known format. Raises UserError when it is none; `where` names the file."""
     reader = recognise(text)
     if reader is None:
+        if text.lstrip().startswith("table "):
+            raise UserError("nft's rules are read as JSON", where=where, hint="write them with: nft -j list ruleset")
         known = "; ".join(reader.made_by for reader in READERS)
         raise UserError("the format of these rules is not known", where=where, hint=f"give what one of these writes: {known}")
     return reader.read(text)

@@ -42,8 +42,8 @@ PLAIN = {
     "reject": Kind.REJECT,
     "return": Kind.RETURN,
     "continue": Kind.CONTINUE,
-    "snat": Kind.ACCEPT,  # the source is translated; the packet goes on
-    "masquerade": Kind.ACCEPT,
+    "snat": Kind.TRANSLATE,
+    "masquerade": Kind.TRANSLATE,
 }
 HARMLESS = frozenset(
     {"counter", "log", "comment", "dup", "flow", "ct helper", "ct timeout", "ct expectation", "secmark", "last"}

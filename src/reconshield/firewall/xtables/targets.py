@@ -13,8 +13,8 @@ VERDICTS = {
     "DROP": Kind.DROP,
     "REJECT": Kind.REJECT,
     "RETURN": Kind.RETURN,
-    "MASQUERADE": Kind.ACCEPT,  # the source is translated; the packet goes on
-    "SNAT": Kind.ACCEPT,
+    "MASQUERADE": Kind.TRANSLATE,
+    "SNAT": Kind.TRANSLATE,
 }
 HARMLESS = frozenset(
     {
