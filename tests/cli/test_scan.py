@@ -313,7 +313,7 @@ BAD_INPUT: list[tuple[str, list[str], str]] = [
     ("unknown verb", ["scna"], "scna"),
     ("unknown format", ["scan", "127.0.0.1", "--format", "pdf"], "unknown format 'pdf'"),
     ("unknown severity", ["scan", "127.0.0.1", "--fail-on", "bad"], "unknown severity 'bad'"),
-    ("raw engine", ["scan", "127.0.0.1", "--engine", "raw"], "connect engine only"),
+    ("no such engine", ["scan", "127.0.0.1", "--engine", "turbo"], "no engine turbo"),
     ("unknown engine", ["scan", "127.0.0.1", "--engine", "warp"], "--engine warp"),
     ("level 9", ["scan", "127.0.0.1", "--level", "9"], "level"),
     ("two manners", ["scan", "127.0.0.1", "--polite", "--fast"], "one manner only"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconshield.scan.pacing import HostLimit, LossMeter, RoundTrip, TokenBucket, Window
+from reconshield.scan.pacing import HostLimit, LossMeter, RoundTrip, TokenBucket, Window, estimate_recall, wilson
 
 
 @pytest.mark.parametrize("rate", [3.0, 1000.0, 50_000.0])
@@ -107,3 +107,18 @@ def test_window_falls_to_what_the_system_allows_and_creeps_up() -> None:
     assert 750.9 < window.size < 751.1
     window.starved(0, "no more files")
     assert window.size == 1
+
+
+def test_the_interval_of_a_share() -> None:
+    """Newcombe 1998, table I: 81 of 263 and 0 of 20 by Wilson's method without continuity correction."""
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+
+
+def test_recall_from_loss() -> None:
+    assert estimate_recall(0, 0, 1) is None
+    low, high = estimate_recall(10_000, 0, 1) or (0, 0)
+    assert low > 0.9999998
+    assert high == 1.0
+    low, high = estimate_recall(96_000, 4_000, 1) or (0, 0)  # four in a hundred, so three attempts
+    assert 0.9999 < low < 1 - 0.04**3 < high < 1

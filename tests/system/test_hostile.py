@@ -136,7 +136,7 @@ def test_it_ends_in_time_and_memory(measured: Measured) -> None:
 def test_no_server_is_asked_more_than_the_budget_allows(measured: Measured) -> None:
     asked = {port: listener.connections for port, listener in measured.listeners.items()}
     assert max(asked.values()) <= CONNECTIONS, asked
-    assert min(asked.values()) >= 2, asked
+    assert min(asked.values()) >= 1, asked
     for row in measured.answer.of("service"):
         assert len(row["evidence"]) <= 40
         assert all(len(turn["received"]) <= 4 * 4096 for turn in row["evidence"])  # `\xNN` is four characters a byte

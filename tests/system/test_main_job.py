@@ -143,9 +143,9 @@ def test_states_behind_a_firewall(world: World, tmp_path: Path, address: str) ->
     assert {row["port"]: (row["state"], row["reason"]) for row in answer.of("observation")} == {
         OPEN: ("open", "syn-ack"),
         DROPPED: ("filtered", "no-response"),
-        REJECTED: ("closed", "conn-refused"),
+        REJECTED: ("closed", "reset"),
         PROHIBITED: ("filtered", "admin-prohibited"),
-        CLOSED: ("closed", "conn-refused"),
+        CLOSED: ("closed", "reset"),
     }
     assert {key: row["service"] for key, row in answer.services().items()} == {(address, OPEN): "ssh"}
     counts = {key: answer.summary[key] for key in ("open", "closed", "filtered", "unreachable")}

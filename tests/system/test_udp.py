@@ -340,7 +340,7 @@ def test_the_command_measures_and_identifies_both_transports(world: World, tmp_p
     assert answer.code == 0, answer.error
     states = {(row["port"], row["transport"]): (row["state"], row["reason"]) for row in answer.of("observation")}
     assert states == {
-        (22, "tcp"): ("closed", "conn-refused"),
+        (22, "tcp"): ("closed", "reset"),
         (53, "udp"): ("open", "udp-response"),
         (54, "udp"): ("closed", "port-unreach"),
         (161, "udp"): ("open", "udp-response"),

@@ -38,7 +38,8 @@ def scan(
     top: Annotated[int | None, typer.Option(metavar="N", min=1, max=65535, help="The N commonest TCP ports (1000).")] = None,
     udp: Annotated[bool, typer.Option("--udp", help="The 100 commonest UDP ports too.")] = False,
     engine: Annotated[str, typer.Option(metavar="auto|raw|connect", help="How to measure.")] = "auto",
-    rate: Annotated[float | None, typer.Option(metavar="N", help="At most N connects a second.")] = None,
+    rate: Annotated[float | None, typer.Option(metavar="N", help="At most N packets or connects a second.")] = None,
+    retries: Annotated[int | None, typer.Option(metavar="N", min=0, max=4, help="Ask silence so often again (1).")] = None,
     per_host: Annotated[float | None, typer.Option(metavar="N", help="At most N a second to one host (1000).")] = None,
     polite: Annotated[bool, typer.Option("--polite", help="At most 500/s.")] = False,
     normal: Annotated[bool, typer.Option("--normal", help="At most 25,000/s (default).")] = False,
@@ -79,6 +80,7 @@ def scan(
         manner=choose_manner(polite, normal, fast, confirmed=yes),
         rate=rate,
         per_host=per_host,
+        retries=retries,
         seed=seed,
         shard=parse_shard(shard),
         authorized_by=authorized_by,
@@ -94,6 +96,8 @@ def scan(
         )
         if prepared.warning:
             call.tell(f"warning: {prepared.warning}")
+        if prepared.engine_note:
+            call.tell(f"engine  {prepared.engine_note}")
         if dry_run:
             show_plan(call, prepared, as_json=json_ or chosen in {"json", "jsonl"})
             return

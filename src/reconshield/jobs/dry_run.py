@@ -12,7 +12,7 @@ from reconshield.jobs.scan_request import IDENTIFY_LEVEL, sending_rate
 from reconshield.knowledge.payloads import DATAGRAMS
 from reconshield.knowledge.ports import held_back
 from reconshield.report.result import port_words
-from reconshield.scan import connect, udp
+from reconshield.scan import connect, raw, udp
 from reconshield.scan.plan import Estimate
 from reconshield.text import count, duration, plural, rate, size
 
@@ -53,7 +53,7 @@ def plan_data(prepared: Prepared) -> dict[str, Any]:
         "endpoints": prepared.plan.size,
         "blocks": prepared.plan.blocks,
         "seed": prepared.plan.seed,
-        "engine": "connect",
+        "engine": prepared.options.engine,
         "level": prepared.targets.level,
         "grant": ",".join(prepared.targets.grants) or None,
         "not_measured": [*(f"{d.addresses.text()}: {d.why}" for d in prepared.targets.dropped), *prepared.left_out],
@@ -68,7 +68,9 @@ def estimate_plan(prepared: Prepared) -> Estimate:
     """TCP is asked twice at most where nothing is lost, UDP as often as the payload table allows."""
     plan, ports = prepared.plan, prepared.plan.ports
     tcp, all_ports = replace(ports, udp=()).count, ports.count
-    frames = tcp * connect.FRAME_BYTES + udp.question_bytes(ports, prepared.targets.level)
+    frames = tcp * (raw if prepared.options.engine == "raw" else connect).FRAME_BYTES + udp.question_bytes(
+        ports, prepared.targets.level
+    )
     return plan.estimate(
         rate=sending_rate(prepared.targets, prepared.options, ports),
         frame_bytes=ceil(frames / all_ports),
@@ -81,7 +83,8 @@ def packets_text(prepared: Prepared) -> str:
     ports, hosts = prepared.plan.ports, prepared.plan.targets.count
     tcp = hosts * replace(ports, udp=()).count
     datagrams = hosts * replace(ports, tcp=()).count
-    parts = [plural(tcp, "connect", "connects")] if tcp or not datagrams else []
+    words = ("SYN", "SYNs") if prepared.options.engine == "raw" else ("connect", "connects")
+    parts = [plural(tcp, *words)] if tcp or not datagrams else []
     return " and ".join([*parts, plural(datagrams, "datagram", "datagrams")] if datagrams else parts)
 
 

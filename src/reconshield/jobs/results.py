@@ -129,6 +129,9 @@ def summarise(
     loss: float | None,
     slowed: tuple[str, ...],
     doubts: tuple[Doubt, ...] = (),
+    *,
+    recall: tuple[float, float] | None = None,
+    rates: tuple[tuple[float, float], ...] = (),
 ) -> Summary:
     """Count a run from what is stored. Complete: every block of this share is done and every open endpoint has a service."""
     plan = Plan.from_json(run.plan)
@@ -155,6 +158,8 @@ def summarise(
         loss=loss if loss is not None else before.get("loss"),
         slowed=(*before.get("slowed", ()), *slowed),
         doubts=doubts,
+        recall_estimate=recall if recall is not None else before.get("recall_estimate"),
+        rates=rates,
     )
 
 

@@ -21,6 +21,7 @@ from reconshield.jobs.coverage import is_import
 from reconshield.jobs.doubt import UNPROVEN, find_crowds, look_again, set_aside, weigh
 from reconshield.jobs.grants import authorise_scan
 from reconshield.jobs.policy import try_policy
+from reconshield.jobs.rates import RateHistory
 from reconshield.jobs.requests import list_targets
 from reconshield.jobs.results import head_of, held_of, summarise
 from reconshield.jobs.scan_request import (
@@ -28,6 +29,7 @@ from reconshield.jobs.scan_request import (
     ScanRequest,
     check_engine,
     check_level,
+    choose_engine,
     choose_options,
     choose_ports,
     leave_out,
@@ -41,6 +43,7 @@ from reconshield.report.result import HeldBack, RatedService, RunHead, Summary
 from reconshield.scan.batch import Batch, records
 from reconshield.scan.doubt import Crowd
 from reconshield.scan.engine import BlockDone, Options, Progress, measure
+from reconshield.scan.pacing import estimate_recall
 from reconshield.scan.plan import Plan, make_plan
 from reconshield.scope import Targets
 from reconshield.settings import Settings
@@ -74,6 +77,11 @@ class Prepared:
     """What is expected here, where there is a policy that can be read."""
     warning: str | None = None
     """Why a policy that is there is not used."""
+
+    @property
+    def engine_note(self) -> str | None:
+        """Why the engine is not the one that could be expected."""
+        return choose_engine(self.request.engine, self.targets)[1]
 
     @property
     def blocks(self) -> range:
@@ -167,6 +175,7 @@ def prepare_resume(store: Store, run_text: str, request: ScanRequest, now: float
         exclude=tuple(before["exclude"]),
         level=run.level,
         shard=(before["shard"][0], before["shard"][1]),
+        engine=run.engine if request.engine == "auto" else request.engine,
     )
     plan = Plan.from_json(run.plan)
     targets = authorise(store, request, now)
@@ -204,12 +213,14 @@ def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop:
     yield Started(head_of(run, prepared.plan))
     last = Progress(0, 0, 0.0, 0, None, None)
     slowed: dict[str, None] = {}
+    rates = RateHistory(begin)
     ready: threading.Thread | None = None
     for event in measure_blocks(store, prepared, run.id, stop):
         if ready is None and isinstance(event, Measured) and (event.batch["state"] == State.OPEN).any():
             ready = get_ready(prepared.targets.level)
         if isinstance(event, Progress):
             last = event
+            rates.add(clock(), event.rate)
             slowed |= {event.slowed: None} if event.slowed else {}
         else:
             yield event
@@ -217,7 +228,18 @@ def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop:
     if not stop.is_set():
         yield from identify_open(store, prepared, run, crowds, clock, stop)
     doubts = weigh(store, run, crowds)
-    summary = summarise(store, run, prepared.blocks, clock() - begin, last.retransmitted, last.loss, tuple(slowed), doubts)
+    summary = summarise(
+        store,
+        run,
+        prepared.blocks,
+        clock() - begin,
+        last.retransmitted,
+        last.loss,
+        tuple(slowed),
+        doubts,
+        recall=estimate_recall(last.answered, last.lost, prepared.options.retries),
+        rates=rates.sampled(),
+    )
     from reconshield.jobs.changes import end_run
     from reconshield.jobs.confirm import ask_again
 
@@ -231,7 +253,7 @@ def begin_run(store: Store, prepared: Prepared, now: float) -> Run:
     return create_run(
         store,
         plan=prepared.plan.to_json(),
-        engine="connect",
+        engine=prepared.options.engine,
         vantage=prepared.vantage,
         grants=prepared.targets.grants,
         level=prepared.targets.level,

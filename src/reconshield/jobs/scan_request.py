@@ -13,7 +13,7 @@ from reconshield.errors import UserError
 from reconshield.knowledge.names import ports_of
 from reconshield.knowledge.payloads import why_unmeasurable
 from reconshield.knowledge.ports import top_ports
-from reconshield.scan.engine import Options, engine_rate
+from reconshield.scan.engine import Options, engine_rate, may_be_raw
 from reconshield.scan.plan import expected_rate
 from reconshield.scan.udp import unmeasurable_ports
 from reconshield.scope import Targets
@@ -23,6 +23,10 @@ COMMON_PORTS, COMMON_UDP = 1000, 100
 CEILINGS = {"polite": 500.0, "normal": 25_000.0, "fast": None}
 """Attempts a second, by manner; `--rate` comes before them."""
 PER_HOST = 1000.0
+PER_NET = 100.0
+"""Addresses a second of one IPv4 /24 or IPv6 /64 that have not answered (RFC 6583)."""
+RETRIES = 1
+ENGINES = ("auto", "raw", "connect")
 LEVELS = (2, 3, 4)
 IDENTIFY_LEVEL = 3
 """From here on open endpoints are asked in their protocols."""
@@ -47,13 +51,25 @@ class ScanRequest:
     authorized_by: str | None = None
     authorized_for: float = 86_400.0
     touch_ot: bool = False
+    retries: int | None = None
 
 
 def check_engine(name: str) -> None:
-    """Only the connect engine exists; asking for another by name is answered, not silently changed."""
-    if name not in {"auto", "connect"}:
-        hint = "reconshield scan TARGET --engine connect"
-        raise UserError("this version has the connect engine only", where=f"--engine {name}", hint=hint)
+    if name not in ENGINES:
+        raise UserError(f"there is no engine {name}", where=f"--engine {name}", hint="--engine auto, raw or connect")
+
+
+def choose_engine(name: str, targets: Targets) -> tuple[str, str | None]:
+    """The engine for these targets, and a sentence where it is not the one that could be expected.
+
+    This machine's own addresses are measured as well without packets of our own, and without privileges.
+    """
+    own_only = targets.exempt.covers(targets.addresses)
+    if name == "connect" or (name == "auto" and own_only):
+        return "connect", None
+    if may_be_raw():
+        return "raw", None
+    return "connect", "raw packets need CAP_NET_RAW, which this process has not: connections are made instead"
 
 
 def check_level(level: int | None) -> None:
@@ -124,13 +140,19 @@ def choose_options(request: ScanRequest, targets: Targets) -> Options:
             raise UserError("a rate must be above 0", where=f"{name} {value:g}", hint=f"{name} 1000")
     own_only = targets.exempt.covers(targets.addresses)
     ceiling = None if own_only else CEILINGS[request.manner]
-    per_host = None if request.manner == "fast" or own_only else PER_HOST
-    return Options(rate=request.rate or ceiling, per_host=request.per_host or per_host)
+    unlimited = request.manner == "fast" or own_only
+    return Options(
+        rate=request.rate or ceiling,
+        per_host=request.per_host or (None if unlimited else PER_HOST),
+        per_net=None if unlimited else PER_NET,
+        retries=RETRIES if request.retries is None else request.retries,
+        engine=choose_engine(request.engine, targets)[0],
+    )
 
 
 def sending_rate(targets: Targets, options: Options, ports: PortSet) -> float:
     """Endpoints a second that are to be expected."""
-    engine = engine_rate(ports)
+    engine = engine_rate(ports, options.engine)
     return expected_rate(targets.addresses, targets.exempt, engine=engine, rate=options.rate, per_host=options.per_host)
 
 

@@ -157,7 +157,9 @@ class DoubtLine(TypedDict):
 
 
 class SummaryLine(TypedDict):
-    """The end of a run. `loss` and `recall_estimate` are null where they were not measured."""
+    """The end of a run. `loss` and `recall_estimate` are null where they were not measured. `rates` are pairs of seconds since
+    the beginning and endpoints a second.
+    """
 
     v: Literal[1]
     type: Literal["summary"]
@@ -173,6 +175,7 @@ class SummaryLine(TypedDict):
     retransmitted: int
     loss: float | None
     recall_estimate: list[float] | None
+    rates: list[list[float]]
     seconds: float
 
 

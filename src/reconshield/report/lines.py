@@ -157,6 +157,7 @@ def summary_line(run: str, summary: Summary) -> SummaryLine:
         "retransmitted": summary.retransmitted,
         "loss": summary.loss,
         "recall_estimate": None if summary.recall_estimate is None else list(summary.recall_estimate),
+        "rates": [list(point) for point in summary.rates],
         "seconds": round(summary.seconds, 3),
     }
 

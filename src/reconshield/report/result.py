@@ -127,7 +127,10 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The end of a run. Counts are endpoints; `loss` and `recall_estimate` are None where they were not measured."""
+    """The end of a run. Counts are endpoints; `loss` and `recall_estimate` are None where they were not measured.
+
+    `rates` is how fast it was: seconds since the beginning, and endpoints a second.
+    """
 
     state: RunState
     probes: int
@@ -143,6 +146,7 @@ class Summary:
     recall_estimate: tuple[float, float] | None = None
     slowed: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    rates: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,14 +21,15 @@ PROGRESS_SECONDS = 0.2
 @dataclass(frozen=True, slots=True)
 class Options:
     """How hard to work. `rate` and `per_host` in attempts a second (None: no limit; exempt addresses never have a limit of
-    their own), `retries` of a silent endpoint at least, `window` sockets open at once at most, `patience` the seconds for which
-    a host that thins out its ICMP errors is asked at its own pace about its closed UDP ports, `senders` threads that push raw
-    packets. `engine` is `connect` or `raw`: packets of our own where they reach the target; the process must have the right to
-    send them.
+    their own), `per_net` addresses a second of one IPv4 /24 or IPv6 /64 that have not answered, `retries` of a silent endpoint
+    at least, `window` sockets open at once at most, `senders` threads that push raw packets, `patience` the seconds for which a
+    host that thins out its ICMP errors is asked at its own pace about its closed UDP ports. `engine` is `connect` or `raw`:
+    packets of our own; the process must have the right to send them.
     """
 
     rate: float | None = None
     per_host: float | None = 1000.0
+    per_net: float | None = 100.0
     retries: int = 1
     window: int = 8192
     senders: int = 1
@@ -40,6 +41,7 @@ class Options:
 class Progress:
     """How far the scan is: pairs with a verdict, open ones among them, pairs a second now, repeated attempts, lost attempts as
     a share of those to endpoints that answer (None: nothing was repeated with success or answered at all), why it is slower.
+    `answered` and `lost` are the attempts behind that share.
     """
 
     done: int
@@ -48,6 +50,8 @@ class Progress:
     retransmitted: int
     loss: float | None
     slowed: str | None
+    answered: int = 0
+    lost: int = 0
 
 
 def report(crew: Crew[Any]) -> Iterator[BlockDone | Progress]:
@@ -85,6 +89,8 @@ def _sum_up(crew: Crew[Any], before: Progress, seconds: float) -> Progress:
         retransmitted=repeated,
         loss=lost / (answered + lost) if answered else None,
         slowed=before.slowed,
+        answered=answered,
+        lost=lost,
     )
 
 

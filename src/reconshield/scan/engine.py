@@ -5,14 +5,16 @@
             case BlockDone(number, batch): ...
             case Progress(): ...
 
-TCP pairs are connected to (`connect`), UDP pairs are asked (`udp`, or `raw_udp` where packet sockets may be used). Where
-several engines are needed they work at the same time on a portion of blocks, and a block is done when each has done its part;
-portions are so large that waiting for their last answers hardly shows, and so small that what waits for the slowest is small.
+TCP pairs are connected to (`connect`) or sent a SYN (`raw`), UDP pairs are asked (`udp` or `raw_udp`): `Options.engine` says
+whether packets are our own, `may_be_raw` whether this process may send such. Where several engines are needed they work at the
+same time on a portion of blocks, and a block is done when each has done its part; portions are so large that waiting for their
+last answers hardly shows, and so small that what waits for the slowest is small.
 """
 
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,7 +26,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reconshield.addresses import AddressSet
-from reconshield.scan import connect, raw_udp, udp
+from reconshield.host.abilities import may_open_raw
+from reconshield.scan import connect, raw, raw_udp, udp
 from reconshield.scan.batch import Batch
 from reconshield.scan.crew import BlockDone
 from reconshield.scan.effort import Options, Progress, raised_file_limit
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from reconshield.scan.plan import Plan
     from reconshield.scope import Targets
 
-__all__ = ["BlockDone", "Options", "Progress", "engine_rate", "measure"]
+__all__ = ["BlockDone", "Options", "Progress", "engine_rate", "may_be_raw", "measure"]
 
 PORTION = 65_536
 """Pairs of a portion in a plan with both transports; it has at least one block."""
@@ -78,26 +81,32 @@ def measure(
 def engine_rate(ports: PortSet, engine: str = "connect") -> float:
     """Endpoints a second that the engine is expected to measure on a fast link."""
     udp_rate = raw_udp.EXPECTED_RATE if engine == "raw" else udp.EXPECTED_RATE
+    tcp_rate = raw.EXPECTED_RATE if engine == "raw" else connect.EXPECTED_RATE
     if not ports.udp:
-        return connect.EXPECTED_RATE
+        return tcp_rate
     if not ports.tcp:
         return udp_rate
     tcp = replace(ports, udp=()).count / ports.count
-    return 1 / max(tcp / connect.EXPECTED_RATE, (1 - tcp) / udp_rate)
+    return 1 / max(tcp / tcp_rate, (1 - tcp) / udp_rate)
+
+
+def may_be_raw() -> bool:
+    """Whether this process may send and hear raw packets."""
+    return sys.platform == "linux" and may_open_raw()
 
 
 def _divide(plan: Plan, options: Options) -> list[_Share]:
     """Which engine measures what. Raw UDP cannot reach this machine's own addresses; those are asked in the ordinary way."""
     tcp = replace(plan.ports, udp=()).count / plan.ports.count
-    parts = [_Share(connect.measure, tcp, tcp)] if plan.ports.tcp else []
+    parts = [_Share(raw.measure if options.engine == "raw" else connect.measure, tcp, tcp)] if plan.ports.tcp else []
     if not plan.ports.udp:
         return parts
-    raw = raw_udp.reachable(plan.targets) if options.engine == "raw" else AddressSet()
-    rest = plan.targets - raw
-    for start, which in ((raw_udp.measure, raw), (udp.measure, rest)):
+    reached = raw_udp.reachable(plan.targets) if options.engine == "raw" else AddressSet()
+    rest = plan.targets - reached
+    for start, which in ((raw_udp.measure, reached), (udp.measure, rest)):
         if which:
             share = (1 - tcp) * which.count / plan.targets.count
-            parts.append(_Share(partial(start, among=which if raw and rest else None), share, 1 - tcp))
+            parts.append(_Share(partial(start, among=which if reached and rest else None), share, 1 - tcp))
     return parts
 
 
@@ -192,6 +201,8 @@ def _sum(parts: Iterable[Progress]) -> Progress:
         retransmitted=sum(part.retransmitted for part in each),
         loss=max((part.loss for part in each if part.loss is not None), default=None),
         slowed=next((part.slowed for part in each if part.slowed), None),
+        answered=sum(part.answered for part in each),
+        lost=sum(part.lost for part in each),
     )
 
 
@@ -204,4 +215,6 @@ def _add(before: Progress, now: Progress) -> Progress:
         retransmitted=before.retransmitted + now.retransmitted,
         loss=max((loss for loss in (before.loss, now.loss) if loss is not None), default=None),
         slowed=now.slowed or before.slowed,
+        answered=before.answered + now.answered,
+        lost=before.lost + now.lost,
     )

@@ -22,9 +22,9 @@ Rows = NDArray[np.intp]
 class Flight:
     """The pairs of one block. `mine` says which of them are measured here; the others are somebody else's.
 
-    `which` is the number of each pair's route, `sent` when it was asked last (Unix seconds), `answered_by` the attempt that was
-    answered, `left` counts pairs of ours without a verdict, `unsent` those of this round that have not been sent, `due` is when
-    the round ends (a steady clock's seconds).
+    `which` is the number of each pair's route, `limited` whose host has a limit of its own (None: nobody's), `sent` when it was
+    asked last (Unix seconds), `answered_by` the attempt that was answered, `left` counts pairs of ours without a verdict,
+    `unsent` those of this round that have not been sent, `due` is when the round ends (a steady clock's seconds).
     """
 
     __slots__ = (
@@ -34,6 +34,7 @@ class Flight:
         "attempt",
         "due",
         "left",
+        "limited",
         "number",
         "sent",
         "state",
@@ -42,8 +43,15 @@ class Flight:
         "which",
     )
 
-    def __init__(self, number: int, pairs: Pairs, which: NDArray[np.int32], mine: NDArray[np.bool_]) -> None:
-        self.number, self.which, self._mine = number, which, mine
+    def __init__(
+        self,
+        number: int,
+        pairs: Pairs,
+        which: NDArray[np.int32],
+        mine: NDArray[np.bool_],
+        limited: NDArray[np.bool_] | None = None,
+    ) -> None:
+        self.number, self.which, self.limited, self._mine = number, which, limited, mine
         self.table = empty(pairs.hi.size)
         for name, column in zip(Pairs._fields, pairs, strict=True):
             self.table[name] = column
@@ -69,6 +77,20 @@ class Flight:
         numbers = np.arange(rows.size, dtype=np.int32)
         self._place[rows[::-1]] = numbers[::-1]
         return np.flatnonzero((self._place[rows] == numbers) & self.is_new(rows))
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the time-out of this round runs."""
+        return self.due < inf
+
+    def record(self, rows: Rows, heard: NDArray[np.void], at: NDArray[np.float64], rtt: NDArray[np.float64]) -> None:
+        """Keep answers, one for each of these places. `rtt` in seconds, 0 where it is not known."""
+        for name in ("state", "reason", "ttl"):
+            self.table[name][rows] = heard[name]
+        self.table["at"][rows] = at
+        self.table["rtt_us"][rows] = np.where(rtt == 0, 0, np.clip(rtt * 1e6, 1, 2**32 - 1))
+        self.answered_by[rows] = heard["attempt"]
+        self.left -= rows.size
 
     def settle(self, rows: Rows, verdict: Verdict, at: float) -> None:
         """Give all of these pairs one verdict, without an answer of theirs."""

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from reconshield.scan import neighbour_frames as frames
 from reconshield.scan.neighbour_frames import NO_MAC
 from reconshield.scan.netlink import GET_NEIGHBOUR, Netlink
-from reconshield.scan.route import Device, Layer, Route, Routes
+from reconshield.scan.route import Device, Layer, Route, Routes, numbers_in
 from reconshield.scan.space import U64, V4_FIRST, V4_LAST
 
 WAITING, READY, FAILED = 0, 1, 2
@@ -156,7 +156,7 @@ class Neighbours:
         """
         known = np.full(which.shape, FAILED, dtype=np.uint8)
         mac = np.zeros((which.size, 6), dtype=np.uint8)
-        for number in np.unique(which).tolist():
+        for number in numbers_in(which):
             if number < 0:
                 continue
             rows = which == number

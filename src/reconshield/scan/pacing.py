@@ -5,6 +5,7 @@
     RoundTrip     how long to wait for an answer, from the answers that came
     Window        how many attempts may be open at once; grows with results, halves when the path loses replies
     LossMeter     how many attempts to endpoints that do answer were lost; how often silence is asked again
+    estimate_recall   the share of endpoints that answer and were found, from that loss
 
 An answer to a repeated attempt proves that the first was lost (a silent endpoint proves nothing, it may be a firewall). Loss is
 measured on those alone.
@@ -13,7 +14,7 @@ measured on those alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import ceil, log
+from math import ceil, log, sqrt
 
 
 @dataclass(slots=True)
@@ -176,3 +177,28 @@ class Window:
         self.size = self._threshold = max(1.0, size)
         self._answers = self._recovered = 0
         self.slowed = f"slowed to {int(self.size):,} connections at once: {why}"
+
+
+CONFIDENCE = 1.96
+"""Standard deviations: an interval that holds the truth in 95 of 100 cases."""
+
+
+def estimate_recall(answered: int, lost: int, retries: int) -> tuple[float, float] | None:
+    """The share of the endpoints that answer and were found, as an interval; None where no loss was measured.
+
+    The loss of one attempt lies in Wilson's interval (Wilson 1927); an endpoint is missed when all its attempts are lost. That
+    takes losses as independent of each other, and endpoints that answer nobody are none of those counted.
+    """
+    if not answered:
+        return None
+    attempts = LossMeter(retries, answered=answered, recovered=lost).allowed() + 1
+    low, high = wilson(lost, answered + lost)
+    return float(1 - high**attempts), float(1 - low**attempts)
+
+
+def wilson(hits: int, of: int) -> tuple[float, float]:
+    """The interval in which a share lies of which `hits` among `of` were seen."""
+    share, square = hits / of, CONFIDENCE**2
+    middle = (share + square / (2 * of)) / (1 + square / of)
+    half = CONFIDENCE * sqrt(share * (1 - share) / of + square / (4 * of * of)) / (1 + square / of)
+    return max(0.0, middle - half), min(1.0, middle + half)

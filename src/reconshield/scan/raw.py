@@ -19,16 +19,21 @@ from typing import TYPE_CHECKING
 from reconshield.errors import Refused, UserError
 from reconshield.host.privileges import drop_capabilities
 from reconshield.model import Transport
+from reconshield.scan.controls import Controls
 from reconshield.scan.cookies import KEY_BYTES, Cookies
 from reconshield.scan.crew import BlockDone, Crew, may_fork
 from reconshield.scan.effort import Options, Progress, report
 from reconshield.scan.flight import Flight
+from reconshield.scan.gates import HostGate, NetGate
 from reconshield.scan.lane import Tally, World
 from reconshield.scan.neighbours import Neighbours
+from reconshield.scan.outbox import Gear, RawPace
 from reconshield.scan.pacing import LossMeter, RoundTrip, TokenBucket
-from reconshield.scan.raw_lane import Gear, RawLane, RawPace
-from reconshield.scan.route import Routes, find_routes
+from reconshield.scan.path_rate import PathRate
+from reconshield.scan.raw_lane import RawLane
+from reconshield.scan.route import find_routes
 from reconshield.scan.source_ports import find_source_ports
+from reconshield.scan.space import AddressSpace
 from reconshield.scan.syn import SynMethod
 from reconshield.scan.wires import Wires
 
@@ -38,6 +43,9 @@ if TYPE_CHECKING:
 
 EXPECTED_RATE = 400_000.0
 """Pairs a second on a fast link; what blocks are cut by."""
+
+FRAME_BYTES = 58
+"""A SYN to an IPv4 address: Ethernet 14, IP 20, TCP 20 and one option of 4."""
 
 BLOCKS_KEPT = 4
 """Finished blocks that wait for a slow reader: ten megabytes each at most."""
@@ -55,7 +63,7 @@ def measure(
         raise Refused("the plan holds addresses that are not authorised", where=beyond.text(3), hint="reconshield grant list")
     if not plan.ports.tcp:
         raise UserError("there is no TCP port to send a SYN to", where=f"-p {plan.ports.text()}", hint="-p 22,80,1-1024")
-    scan = _Scan(plan, find_routes(plan.targets), options or Options())
+    scan = _Scan(plan, targets, options or Options())
     children = 1 if may_fork() else 0
     with Crew(scan.load, scan.make_lane, iter(blocks), stop or threading.Event(), children, BLOCKS_KEPT) as crew:
         yield from report(crew)
@@ -64,13 +72,18 @@ def measure(
 class _Scan:
     """What one call of `measure` works on."""
 
-    def __init__(self, plan: Plan, routes: Routes, options: Options) -> None:
-        self._plan, self._routes, self._options = plan, routes, options
+    def __init__(self, plan: Plan, targets: Targets, options: Options) -> None:
+        self._plan, self._options = plan, options
+        self._routes = find_routes(plan.targets)
+        self._limited = not targets.exempt.covers(plan.targets)
+        self._exempt = AddressSpace(plan.targets & targets.exempt)
         self._sources = find_source_ports()
 
     def load(self, number: int) -> Flight:
         pairs = self._plan.pairs(number)
-        return Flight(number, pairs, self._routes.find(pairs.hi, pairs.lo), pairs.transport == Transport.TCP)
+        which = self._routes.find(pairs.hi, pairs.lo)
+        limited = self._exempt.find(pairs.hi, pairs.lo) < 0 if self._limited else None
+        return Flight(number, pairs, which, pairs.transport == Transport.TCP, limited)
 
     def make_lane(self, world: World[Flight], tally: Tally) -> RawLane:
         """Open everything that needs privileges, and give them up."""
@@ -88,5 +101,9 @@ class _Scan:
             rtt=RoundTrip(floor=0.1 if self._plan.targets.count == 1 else 0.5),
             loss=LossMeter(retries=options.retries),
             bucket=TokenBucket(options.rate),
+            path=PathRate(ceiling=options.rate),
+            controls=Controls(),
+            hosts=HostGate(options.per_host) if self._limited and options.per_host else None,
+            nets=NetGate(options.per_net) if self._limited and options.per_net else None,
         )
         return RawLane(world, tally, gear, pace)

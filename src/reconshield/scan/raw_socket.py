@@ -31,28 +31,25 @@ class SendQueue:
         self._goal = slice(16, 20) if is_v4 else slice(24, 40)
         self._rows = np.zeros((rows, ROW_BYTES), dtype=np.uint8)
         self._length = 0
-        self._waiting = 0
+        self._busy = False
         self.dropped = 0
         """Packets for which the kernel had no room."""
 
-    def room(self) -> int:
-        """How many rows can be taken now."""
-        return 0 if self._waiting else self._rows.shape[0]
+    def room(self, most: int) -> int:
+        """How many rows can be taken now, `most` of them."""
+        return 0 if self._busy else min(most, self._rows.shape[0])
 
-    def take(self, count: int, frame: U8) -> U8:
-        """The next `count` rows, which hold `frame` already."""
+    def take(self, count: int, frame: U8) -> tuple[int, U8]:
+        """`count` rows, which hold `frame` already, and their place."""
+        self._busy = True
         rows = self._rows[:count]
         rows[:, : frame.size] = frame
         self._length = frame.size
-        return rows
+        return 0, rows
 
-    def commit(self, count: int) -> None:
-        """The rows taken last are packets now."""
-        self._waiting = count
-
-    def push(self) -> None:
-        """Send what was committed. A packet that this machine's own firewall refuses is as good as one lost on the way."""
-        for row in self._rows[: self._waiting]:
+    def push(self, at: int, count: int) -> None:
+        """Send the rows taken at this place. A packet that our own firewall refuses is as good as lost on the way."""
+        for row in self._rows[at : at + count]:
             data = row[: self._length].tobytes()
             goal = socket.inet_ntop(self._family, data[self._goal])
             try:
@@ -61,7 +58,7 @@ class SendQueue:
             except OSError:
                 self.dropped += 1
                 time.sleep(SHORT_PAUSE)
-        self._waiting = 0
+        self._busy = False
 
     def close(self) -> None:
         self._socket.close()

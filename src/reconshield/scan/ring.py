@@ -1,12 +1,12 @@
 """Rings that this process and the kernel share: thousands of packets go out or come in with one system call, or none.
 
     out = SendRing("eth0", ETH_IPV4)              come = ReceiveRing("eth0", ETH_IPV4, answers_v4(first, last))
-    rows = out.take(1000, shape.frame)            packets = come.read(4096)
+    at, rows = out.take(1000, shape.frame)        packets = come.read(4096)
     shape.fill(rows, asked)                       … columns of packets.bytes, packets.lengths, packets.stamps
-    out.commit(len(rows)); out.push()             come.release(packets)
+    out.push(at, 1000)                            come.release(packets)
 
 A ring is memory mapped into this process and seen as an array with one row a packet. A word at the start of each row says whose
-it is. `push` is one system call that sends every committed packet and lets other threads run meanwhile.
+it is. `push` is one system call that sends all of them and lets other threads run meanwhile.
 
 Linux only; needs CAP_NET_RAW to be made, nothing afterwards. packet(7), Documentation/networking/packet_mmap.rst: TPACKET_V2.
 """
@@ -31,8 +31,9 @@ RX_RING, STATISTICS, VERSION, TX_RING, LOSS, QDISC_BYPASS, IGNORE_OUTGOING = 5, 
 TPACKET_V2 = 1
 """Numbers of linux/if_packet.h, which Python does not name."""
 
-FREE, READY = 0, 1
-"""TP_STATUS_AVAILABLE and TP_STATUS_SEND_REQUEST; in a receive ring 0 is the kernel's and bit 0 (TP_STATUS_USER) ours."""
+FREE, READY, TAKEN = 0, 1, 1 << 28
+"""TP_STATUS_AVAILABLE and TP_STATUS_SEND_REQUEST, and a number of our own for rows that are being filled; in a receive ring 0
+is the kernel's and bit 0 (TP_STATUS_USER) ours."""
 VLAN_VALID = 1 << 4
 DATA_AT = 32
 """Where the packet begins in a row of a send ring: behind struct tpacket2_hdr."""
@@ -72,30 +73,28 @@ class SendRing:
         self.dropped = 0
         """Packets for which the device had no room."""
 
-    def room(self) -> int:
-        """How many rows can be taken now: to the end of the ring at most."""
-        status = self._status[self._head :]
+    def room(self, most: int) -> int:
+        """How many rows can be taken now: `most` of them, and to the end of the ring at most."""
+        status = self._status[self._head : self._head + most]
         busy = np.flatnonzero(status)
         return int(busy[0]) if busy.size else status.size
 
-    def take(self, count: int, frame: U8) -> U8:
-        """The next `count` rows, which hold `frame` already; `count` must not be more than there is room for."""
-        rows = slice(self._head, self._head + count)
-        number = self._number_of(frame)
+    def take(self, count: int, frame: U8) -> tuple[int, U8]:
+        """The next `count` rows, which hold `frame` already, and their place; not more than there is `room` for."""
+        at, rows = self._head, slice(self._head, self._head + count)
         data = self._rows[rows, DATA_AT:]
+        number = self._number_of(frame)
         if not (self._laid[rows] == number).all():
             data[:, : frame.size] = frame
             self._length[rows] = frame.size
             self._laid[rows] = number
-        return data
-
-    def commit(self, count: int) -> None:
-        """The rows taken last are packets now."""
-        self._status[self._head : self._head + count] = READY
+        self._status[rows] = TAKEN
         self._head = (self._head + count) % self._status.size
+        return at, data
 
-    def push(self) -> None:
-        """Send what was committed. A device whose queue is full loses a packet (counted), and is given time."""
+    def push(self, at: int, count: int) -> None:
+        """Send the rows taken at this place. A device whose queue is full loses a packet (counted), and is given time."""
+        self._status[at : at + count] = READY
         while True:
             try:
                 self._socket.sendto(b"", socket.MSG_DONTWAIT, self._goal)
@@ -103,7 +102,7 @@ class SendRing:
                 if failure.errno not in {errno.ENOBUFS, errno.EAGAIN}:
                     raise
                 self.dropped += failure.errno == errno.ENOBUFS
-            if self._status[self._head - 1] != READY:
+            if self._status[at + count - 1] != READY:
                 return
             time.sleep(SHORT_PAUSE)  # the memory for packets under way is used up
 

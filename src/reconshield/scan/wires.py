@@ -1,7 +1,8 @@
 """The devices that a raw scan sends and hears by: rings for each of them, and threads that push packets out.
 
     wires = Wires(routes, method, senders=2)       opens every socket; privileges may be dropped afterwards
-    wires.send(route_number, …)                    builds packets in a ring that has room, and lets a thread push them
+    wires.room(route_number, 500)                  how many of 500 packets can be taken now
+    wires.send(route_number, shape, asked, …)      builds them in a ring, and lets a thread push them
     for packets in wires.hear(): …                 what has come in
 
 Building packets is a tenth of the work, the kernel's part the rest. So one thread builds and listens, and each sender is a
@@ -11,16 +12,23 @@ that say whose a row is.
 
 from __future__ import annotations
 
+import os
 import queue
 import select
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
+from reconshield.errors import PartialResult
 from reconshield.scan import filters
 from reconshield.scan.cookies import SourcePorts
-from reconshield.scan.packets import ETH_IPV4, ETH_IPV6, U8, Shape, ethernet, is_v4_number
+from reconshield.scan.packets import ETH_IPV4, ETH_IPV6, Asked, Shape, ethernet, is_v4_number
 from reconshield.scan.raw_socket import SendQueue
 from reconshield.scan.ring import Packets, ReceiveRing, SendRing
 from reconshield.scan.route import Layer, Route, Routes
@@ -44,31 +52,43 @@ class Wire:
     come: ReceiveRing
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sending:
+    """Packets in a ring that are to go out. `stamps[rows]` is set to the time (Unix seconds) just before they do."""
+
+    ring: Out
+    at: int
+    count: int
+    stamps: NDArray[np.float64]
+    rows: NDArray[np.intp]
+
+
 class Pusher:
     """A thread that pushes the rings it is given. Sending lets go of Python's lock, so several do it at the same time."""
 
-    def __init__(self) -> None:
-        self._rings: queue.SimpleQueue[Out | None] = queue.SimpleQueue()
+    def __init__(self, done: int) -> None:
+        """`done`: an event counter that is raised after each push."""
+        self._sendings: queue.SimpleQueue[Sending | None] = queue.SimpleQueue()
+        self._done = done
         self.failure: OSError | None = None
         self._thread = threading.Thread(target=self._work, name="raw sender", daemon=True)
         self._thread.start()
 
-    def push(self, ring: Out) -> None:
-        if self.failure is not None:
-            raise self.failure
-        self._rings.put(ring)
+    def push(self, sending: Sending) -> None:
+        self._sendings.put(sending)
 
     def end(self) -> None:
-        self._rings.put(None)
+        self._sendings.put(None)
         self._thread.join()
 
     def _work(self) -> None:
-        while (ring := self._rings.get()) is not None:
+        while (sending := self._sendings.get()) is not None:
             try:
-                ring.push()
-            except OSError as failure:  # the next push raises it where it can be dealt with
+                sending.stamps[sending.rows] = time.time()
+                sending.ring.push(sending.at, sending.count)
+            except OSError as failure:  # nobody to raise to here; `Wires.check` does
                 self.failure = failure
-                return
+            os.eventfd_write(self._done, 1)
 
 
 class Wires:
@@ -81,6 +101,8 @@ class Wires:
         self._pushers: list[Pusher] = []
         self._poll = select.poll()
         self._turn = 0
+        self._keys = [key_of(route) if route.verdict is None else ("", False) for route in routes]
+        self._done = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
             for route in routes:
                 if route.verdict is None and key_of(route) not in self._wires:
@@ -92,7 +114,7 @@ class Wires:
 
     def __enter__(self) -> Self:
         """Start the threads; they have the privileges that the caller has now."""
-        self._pushers = [Pusher() for _ in range(self._senders)]
+        self._pushers = [Pusher(self._done) for _ in range(self._senders)]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -105,17 +127,26 @@ class Wires:
             wire.come.close()
             for ring in wire.out:
                 ring.close()
+        os.close(self._done)
 
-    def rows(self, number: int, shape: Shape, most: int) -> tuple[U8, Sending] | None:
-        """Rows for at most `most` packets by this route; None while every sender is busy."""
-        wire = self._wires[key_of(self._routes[number])]
-        for _ in wire.out:
-            self._turn = (self._turn + 1) % len(wire.out)
-            ring = wire.out[self._turn]
-            room = min(most, ring.room(), CHUNK)
+    def room(self, number: int, most: int) -> int:
+        """How many packets a sender can take now for this route, at most `most`; 0 while every one is busy."""
+        out = self._wires[self._keys[number]].out
+        for _ in out:
+            room = out[self._turn].room(min(most, CHUNK))
             if room:
-                return ring.take(room, shape.frame), Sending(ring, self._pushers[self._turn], room)
-        return None
+                return room
+            self._turn = (self._turn + 1) % len(out)
+        return 0
+
+    def send(self, number: int, shape: Shape, asked: Asked, stamps: NDArray[np.float64], rows: NDArray[np.intp]) -> None:
+        """Build packets, no more than there is `room` for, and let a sender push them; `stamps[rows]` becomes the time."""
+        ring = self._wires[self._keys[number]].out[self._turn]
+        count = asked.hi.size
+        at, data = ring.take(count, shape.frame)
+        shape.fill(data, asked)
+        self._pushers[self._turn].push(Sending(ring, at, count, stamps, rows))
+        self._turn = (self._turn + 1) % self._senders
 
     def hear(self) -> Iterator[Packets]:
         """What has come in, at most so much of each wire that sending is not held up. Given back when the next is asked for."""
@@ -129,9 +160,23 @@ class Wires:
         """Sleep until a packet comes in, at most so long."""
         self._poll.poll(seconds * 1000)
 
+    def wait_for_room(self, seconds: float) -> None:
+        """Sleep until a sender has pushed out what it had, at most so long."""
+        select.select([self._done], [], [], seconds)
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._done)
+
     def watch(self, descriptor: int) -> None:
         """Let something else that becomes readable end a `wait`."""
         self._poll.register(descriptor, select.POLLIN)
+
+    def check(self) -> None:
+        """Raise `PartialResult` if a device has stopped to take packets (it was taken down or away)."""
+        for pusher in self._pushers:
+            if pusher.failure is not None:
+                raise PartialResult(
+                    f"packets cannot be sent any more: {pusher.failure.strerror}", hint="resume the run when the device is back"
+                ) from pusher.failure
 
     def lost(self) -> int:
         """Packets that this machine had no room for since the last call, in and out."""
@@ -140,19 +185,6 @@ class Wires:
             for ring in wire.out:
                 lost, ring.dropped = lost + ring.dropped, 0
         return lost
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """Rows that were taken from a ring."""
-
-    ring: Out
-    pusher: Pusher
-    count: int
-
-    def go(self) -> None:
-        self.ring.commit(self.count)
-        self.pusher.push(self.ring)
 
 
 def open_wire(route: Route, sources: SourcePorts, senders: int) -> Wire:

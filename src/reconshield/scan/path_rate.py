@@ -1,0 +1,147 @@
+"""How fast the path bears packets: starts modest, doubles, and falls back to what came through when more gets lost. Pure.
+
+Silence says nothing about loss, so loss is measured with controls: endpoints that are known to answer, asked again at random.
+They are judged in groups, each by the rate at which it was sent, when the fate of all of a group is known:
+
+    as much lost as before         the path bears it, and after a limit was seen it is tried a little faster
+    clearly more lost              the limit: what came through, and a tenth less
+    less speed, the same loss      the loss has nothing to do with speed (a bad radio link): it is the base from now on
+
+Until a limit is seen the rate doubles with every round trip in which most controls answered, up to the ceiling or to what this
+machine can do. Without an endpoint that answers nothing is known, and nothing holds it back. Times are seconds of any steady
+clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from math import inf, sqrt
+
+FIRST_RATE = 2_000.0
+LEAST_RATE = 100.0
+STEP_SECONDS = 0.025
+"""A step of the first growth lasts so long at least, and a round trip."""
+
+GROUP = 32
+"""Controls by which a rate is judged."""
+
+GROWTH, BACK_OFF, LOCAL_BACK_OFF = 2.0, 0.9, 0.7
+CREEP = 0.05
+"""The share by which a rate below a limit is raised at first; twice as much each time that it goes well."""
+NOTICEABLE = 0.08
+"""More loss than this, and than chance explains, is the limit."""
+MOSTLY = 0.6
+"""The share of the controls asked since the last step that must have answered for another one."""
+HEADROOM = 4.0
+"""A rate is raised up to so many times of what was achieved: a machine that stalls for a moment catches up."""
+HELPED = 0.7
+"""A back-off that leaves more than this share of the loss has not helped."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Controls that are judged together: how many were asked, the sum of their rates, and what came of them."""
+
+    asked: int = 0
+    rates: float = 0.0
+    answered: int = 0
+    lost: int = 0
+
+    @property
+    def is_known(self) -> bool:
+        return self.asked >= GROUP and self.answered + self.lost == self.asked
+
+    @property
+    def loss(self) -> float:
+        return self.lost / self.asked
+
+
+@dataclass(slots=True)
+class PathRate:
+    """Packets a second. `ceiling` None: as fast as this machine can; `slowed` says why when the path was the limit."""
+
+    ceiling: float | None = None
+    rate: float = FIRST_RATE
+    slowed: str | None = None
+    base: float = 0.0
+    """Loss that has nothing to do with the rate."""
+    _limit: float = inf
+    _next: float = 0.0
+    _achieved: float = 0.0
+    _creep: float = CREEP
+    _before: float | None = None
+    """The loss before the last back-off, until it is known whether that has helped."""
+    _groups: deque[Group] = field(default_factory=deque)
+    _asked: int = 0
+    _heard: int = 0
+
+    def __post_init__(self) -> None:
+        self.rate = min(self.rate, self.ceiling or inf)
+
+    def ask(self) -> Group:
+        """A control is asked now: the group that it belongs to, for `answer` or `lose`."""
+        if not self._groups or self._groups[-1].asked >= GROUP:
+            self._groups.append(Group())
+        group = self._groups[-1]
+        group.asked += 1
+        group.rates += min(self.rate, self._achieved or inf)
+        self._asked += 1
+        return group
+
+    def answer(self, group: Group) -> None:
+        """A control has answered."""
+        group.answered += 1
+        self._heard += 1
+
+    def lose(self, group: Group) -> None:
+        """A control has not answered in time."""
+        group.lost += 1
+
+    def step(self, now: float, round_trip: float, achieved: float | None, *, controls: bool) -> None:
+        """Judge what is known, and grow as long as no limit is.
+
+        `achieved` packets a second were sent lately, None if there was not enough to send to tell; `controls` says whether
+        there are endpoints to judge by.
+        """
+        if achieved is not None:
+            self._achieved = (self._achieved + achieved) / 2 if self._achieved else achieved
+        while self._groups and self._groups[0].is_known:  # in the order of asking: those with losses are known last
+            self._judge(self._groups.popleft())
+        if now >= self._next and self.rate <= HEADROOM * self._achieved and self._may_grow(controls):
+            self._set(self.rate * GROWTH)
+            self._next = now + max(STEP_SECONDS, round_trip)
+            self._asked = self._heard = 0
+
+    def no_room(self) -> None:
+        """This machine lost packets itself: a full queue on the way out, a full ring on the way in."""
+        self._back_off(self.rate * LOCAL_BACK_OFF)
+        self.slowed = f"slowed to {self.rate:,.0f} packets/s: this machine loses packets"
+
+    def _may_grow(self, controls: bool) -> bool:
+        return not controls or (self._limit == inf and 0 < self._asked * MOSTLY <= self._heard)
+
+    def _judge(self, group: Group) -> None:
+        if self._before is not None and group.loss > HELPED * self._before:
+            self.base, self._limit = group.loss, inf
+        self._before = None
+        chance = 3 * sqrt(max(self.base, 0.02) * (1 - self.base) / group.asked)
+        if group.loss > self.base + max(NOTICEABLE, chance):
+            self._before = group.loss
+            self._back_off(BACK_OFF * group.rates / group.asked * (1 - group.loss) / (1 - self.base))
+            self.slowed = f"slowed to {self.rate:,.0f} packets/s: replies are lost"
+            return
+        self.base += (group.loss - self.base) / 4
+        if self._limit < inf:
+            self._set(self.rate * (1 + self._creep))
+            self._creep = min(1.0, 2 * self._creep)
+            self._groups.clear()  # they were sent at another rate
+
+    def _back_off(self, rate: float) -> None:
+        self._limit = max(LEAST_RATE, min(rate, self.rate))
+        self._creep = CREEP
+        self._set(self._limit)
+        self._groups.clear()
+
+    def _set(self, rate: float) -> None:
+        self.rate = min(rate, self.ceiling or inf)
