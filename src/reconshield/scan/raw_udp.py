@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,14 +98,14 @@ class _Runner:
     def run(self) -> None:
         """Open the sockets, give up privileges, work, close."""
         plan, options = self._plan, self._options
+        per_host = options.per_host or PER_HOST
         pace = Pace(
             window=Window(most=MOST_WINDOW, size=FIRST_WINDOW),
             rtt=RoundTrip(floor=FLOOR_ONE if plan.targets.count == 1 else FLOOR_MANY),
             loss=LossMeter(retries=min(options.retries, DATAGRAMS - 1), most=DATAGRAMS - 1),
-            bucket=TokenBucket(options.rate),
+            bucket=TokenBucket(min(options.rate or inf, per_host * plan.targets.count)),
             hosts=None,
         )
-        per_host = options.per_host or PER_HOST
         # Where a host has fewer ports than it may be asked in a second, no limit of its can be reached.
         turns = HostTurns(plan.targets, per_host if plan.ports.count * DATAGRAMS > per_host else None)
         with Wire(self._routes) as wire, Neighbours(self._routes) as neighbours:

@@ -157,7 +157,10 @@ class RawUdpLane:
         left = granted - self._ask_parked(granted, now)
         for queue in (self._again, self._fresh):
             while left > 0 and queue:
-                left -= self._ask_part(queue, left, now)
+                asked, all_may = self._ask_part(queue, left, now)
+                left -= asked
+                if not all_may:  # more of these hosts would only be held too; others come with the next turn
+                    break
         self._pace.bucket.give_back(left)
         self._give_up()
 
@@ -174,8 +177,8 @@ class RawUdpLane:
             self._ask(self._blocks[number], np.array(rows, dtype=np.intp), now, paced=True)
         return asked
 
-    def _ask_part(self, queue: deque[Part], most: int, now: float) -> int:
-        """Ask the first rows of a queue. Rows whose host has had its share wait until it is due again."""
+    def _ask_part(self, queue: deque[Part], most: int, now: float) -> tuple[int, bool]:
+        """Ask the first rows of a queue: how many were, and whether all might be. Others wait until their host is due again."""
         block, rows = queue.popleft()
         if rows.size > most:
             queue.appendleft(Part(block, rows[most:]))
@@ -186,7 +189,7 @@ class RawUdpLane:
         if not may.all():
             heappush(self._held, (later, next(self._order), Part(block, rows[~may])))
         self._ask(block, rows[may], now, paced=False)
-        return int(may.sum())
+        return int(may.sum()), bool(may.all())
 
     def _ask(self, block: Block, rows: Rows, now: float, *, paced: bool) -> None:
         """Send one question to each row."""
