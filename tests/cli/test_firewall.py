@@ -64,6 +64,16 @@ def test_what_a_change_alters_and_which_flows_it_blocks(tmp_path: Path) -> None:
     assert "no flow: 'x' is no address (line 5)" in done.stdout
 
 
+def test_the_zones_of_a_policy_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "zones.toml").write_text(
+        'version = 1\n[[zone]]\nname = "vpn"\ntargets = ["10.8.0.0/24"]\n[[zone]]\nname = "office"\ntargets = ["10.8.0.0/16"]\n'
+    )
+    words = ["evaluate", str(RULES / "docker.save"), "--policy", str(tmp_path / "zones.toml"), "-p", "110", "--json"]
+    done = run(tmp_path, *words)
+    rulings = [line for line in map(json.loads, done.stdout.splitlines()) if line["type"] == "ruling" and line["family"] == 4]
+    assert {line["zone"]: line["answer"] for line in rulings} == {"vpn": "allow", "office": "deny", "wan": "deny"}
+
+
 @pytest.mark.parametrize(
     ("words", "text", "error"),
     [

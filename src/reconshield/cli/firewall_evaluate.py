@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +22,7 @@ def evaluate(
     ports: Annotated[str | None, typer.Option("-p", metavar="PORTS", help="Which ports; without it, all.")] = None,
     against: Annotated[str | None, typer.Option(metavar="FILE2", help="Rules to compare with: what FILE alters.")] = None,
     flows: Annotated[str | None, typer.Option(metavar="FILE", help="Flows that were seen, as CSV or JSON Lines.")] = None,
+    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="Ask for every zone of this policy file.")] = None,
     subject: Annotated[str | None, typer.Option(metavar="NAME", help="Of several filters in FILE, those named so.")] = None,
     through: Annotated[bool, typer.Option("--through", help="Packets that are passed on, not those to the host.")] = False,
     outward: Annotated[bool, typer.Option("--out", help="Packets that the host sends.")] = False,
@@ -28,10 +30,12 @@ def evaluate(
 ) -> None:
     """What rules let through, with the rule that decides; which are without effect; what a change alters. Sends nothing."""
     from reconshield.jobs.firewall_evaluate import ask_for, compare_files, evaluate_file, judge_flows
+    from reconshield.jobs.policy import load_policy
     from reconshield.report.ruling import evaluation_lines, evaluation_rows
 
     call: Invocation = ctx.obj
-    asked = ask_for(sources or (), ports, through=through, outward=outward)
+    zones = load_policy(call.settings.home, policy) if policy is not None else None
+    asked = ask_for(sources or (), ports, policy=zones, through=through, outward=outward)
     if flows is not None:
         found = judge_flows(file, flows, against, subject)
     elif against is not None:

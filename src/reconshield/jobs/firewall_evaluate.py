@@ -27,6 +27,8 @@ from reconshield.firewall.regions import describe
 from reconshield.firewall.ruleset import FAMILY_ADDRESSES, Field, Ruleset
 from reconshield.firewall.values import Faulty, family_of, read_network
 from reconshield.jobs.scan_request import read_ports
+from reconshield.policy.policy import Policy
+from reconshield.policy.records import WAN
 from reconshield.report.ruling import Evaluation, Remark, RemarkKind, Ruling
 from reconshield.text import count, plural, printable
 
@@ -34,6 +36,7 @@ FILE_LIMIT = 64 * 1024 * 1024
 MOST_NETWORKS = 64
 """A part with more ranges of sources than this is told in short."""
 ANYWHERE = "anywhere"
+EVERYBODY = AddressSet(tuple(pair for ranges in FAMILY_ADDRESSES.values() for pair in ranges))
 WORDS = {"open": "open to everybody", "partly": "open to some", "closed": "closed", "unknown": "unknown"}
 
 
@@ -65,17 +68,31 @@ def read_text(file: str) -> str:
         raise UserError(f"the rules cannot be read: {reason}", where=file, hint="check the path") from error
 
 
-def ask_for(sources: Iterable[str], ports: str | None, *, through: bool = False, outward: bool = False) -> Asked:
-    """What the command line asks. Without sources it is everybody, without ports all of TCP and UDP."""
-    zones = {text: addresses_of(text) for text in sources} or {
-        ANYWHERE: AddressSet(tuple(pair for ranges in FAMILY_ADDRESSES.values() for pair in ranges))
-    }
+def ask_for(
+    sources: Iterable[str],
+    ports: str | None,
+    *,
+    policy: Policy | None = None,
+    through: bool = False,
+    outward: bool = False,
+) -> Asked:
+    """What is asked: the zones of a policy, the sources named, else everybody; without ports all of TCP and UDP."""
+    zones = dict(zones_of(policy)) if policy is not None else {}
+    zones |= {text: addresses_of(text) for text in sources}
+    zones = zones or {ANYWHERE: EVERYBODY}
     if ports is None:
         every: Ranges = ((1, 65535),)
         return Asked(zones, {"tcp": every, "udp": every}, through, outward)
     chosen = read_ports(ports)
     by_transport = {"tcp": chosen.tcp, "udp": chosen.udp}
     return Asked(zones, {name: ranges for name, ranges in by_transport.items() if ranges}, through, outward)
+
+
+def zones_of(policy: Policy) -> Iterator[tuple[str, AddressSet]]:
+    """The zones of a policy, each without those inside it, and what is in none."""
+    for number, zone in enumerate(policy.zones):
+        yield zone.name, policy.zone_map.area_of(number)
+    yield WAN, EVERYBODY - AddressSet(tuple(pair for zone in policy.zones for pair in zone.area.ranges))
 
 
 def addresses_of(text: str) -> AddressSet:
