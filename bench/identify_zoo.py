@@ -28,6 +28,14 @@ from system.zoo.residents import ADDRESS, WATCHER, Resident, Truth, load, upstre
 from system.zoo.score import ASPECTS, Claim, Key, Verdict, judge, total
 
 START_SECONDS = 60
+NMAP_NAMES = {
+    "munin": "munin-node",
+    "nut": "upsd",
+    "varnish": "varnish-cli",
+    "xmpp-client": "xmpp",
+    "xmpp-server": "xmpp",
+}
+"""Names of nmap's that the catalogue has another id for than our probe."""
 Claims = Mapping[Key, Claim]
 
 
@@ -92,6 +100,9 @@ def compare(watcher: Namespace, truths: list[Truth], folder: Path, asked: argpar
         scores["nmap -sV"] = (score(truths, versions, theirs), time.monotonic() - begun)
     if asked.misses:
         print_misses(truths, versions, ours)
+        if not asked.no_nmap:
+            print("-- nmap:")
+            print_misses(truths, versions, theirs)
     print_table(truths, scores)
     mine = scores["reconshield"][0]
     return 0 if all(verdict.service and not verdict.false and verdict.version is not False for verdict in mine) else 1
@@ -134,6 +145,7 @@ def ask_nmap(watcher: Namespace, truths: list[Truth]) -> Claims:
             if service is not None and service.get("method") == "probed":
                 tls = "implicit" if service.get("tunnel") == "ssl" else "none"
                 name = service_id(service.get("name", "unknown"))
+                name = NMAP_NAMES.get(name, name)
                 product, version = service.get("product", ""), service.get("version", "")
                 claims[int(port.get("portid", 0)), transport] = Claim(name, product, version.split(" ")[0], tls, None)
     return claims

@@ -187,3 +187,19 @@ def test_chunks_are_joined_as_far_as_they_came() -> None:
     assert join_chunks(b"4\r\nWiki\r\n5;x=y\r\npedia\r\n0\r\n\r\n") == b"Wikipedia"
     assert join_chunks(b"ff\r\nonly a part") == b"only a part"
     assert join_chunks(b"no chunk at all") == b""
+
+
+@pytest.mark.parametrize(
+    ("answer", "auth"),
+    [
+        (page(OK, "<title>Jobs - CUPS 2.4.2</title>"), "none"),
+        (page(OK, "<title>Web Interface is Disabled - CUPS v2.4.2</title>"), None),
+        (page("401 Unauthorized"), "required"),
+        (page("403 Forbidden"), "required"),
+    ],
+)
+def test_a_print_server_shows_its_jobs_or_not(answer: bytes, auth: str | None) -> None:
+    question = question_for("cups", level=4)
+    assert question is not None
+    _, facts = read_answer(question, read_page(question.path, answer), Application("cups", "CUPS"))
+    assert facts.get("auth") == auth

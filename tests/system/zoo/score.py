@@ -15,6 +15,8 @@ from system.zoo.residents import Truth
 
 ASPECTS = ("service", "product", "version", "tls")
 Key = tuple[int, str]
+OVER_HTTP = frozenset({"etcd", "http-proxy", "influxdb", "ipp", "node-exporter", "prometheus"})
+"""Applications over HTTP that have an id of their own: "http" is as right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def judge(truth: Truth, version: str, claim: Claim) -> Verdict:
     told: bool | None = same_version(version, claim.version) if version else (None if not claim.version else False)
     weak = truth.weak if claim.weak is None else claim.weak
     return Verdict(
-        claim.service == truth.service,
+        claim.service == truth.service or (claim.service == "http" and truth.service in OVER_HTTP),
         named,
         told,
         claim.tls == truth.tls,

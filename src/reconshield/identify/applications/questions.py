@@ -58,6 +58,7 @@ QUESTIONS = (
     Question("minio", "/minio/health/live"),
     Question("jupyter", "/api", r'"version":\s?"' + VERSION),
     Question("jupyter", "/api/contents?content=0", guarded=True, level=4),
+    Question("cups", "/jobs/", guarded=True, level=4),
     Question("nextcloud", "/status.php", r'"versionstring":"' + VERSION),
     Question("jellyfin", "/System/Info/Public", r'"Version":"' + VERSION),
     Question("plex", "/identity", r' version="' + VERSION),
@@ -119,7 +120,7 @@ def read_front(application: Application, page: Page) -> dict[str, Any]:
 def read_answer(question: Question, page: Page, application: Application) -> tuple[Application, dict[str, Any]]:
     """The application with its version, and whether the answer shows that it wants a login."""
     facts: dict[str, Any] = {}
-    if question.guarded and page.status == 200:
+    if question.guarded and page.status == 200 and "Web Interface is Disabled" not in page.title:  # which CUPS says as a 200
         facts["auth"] = "none"
     elif question.guarded and page.status in (401, 403, 407):
         facts["auth"] = "required"
