@@ -79,6 +79,7 @@ SERVER = (
     sign("stomp", rb"\s{0,4}(?:ERROR|CONNECTED)\r?\n[a-z-]{1,40}:"),
     sign("mumble", rb"\x00\x00\x00\x00\x00.(?:\x08|\x12|\x28)"),
     sign("socks", rb"\x05[\x00\x01\x02\xff]$"),
+    sign("tftp", rb"\x00\x05\x00[\x00-\x08][\x20-\x7e]{1,100}\x00$"),
 )
 
 CLIENT = (
