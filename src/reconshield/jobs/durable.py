@@ -55,7 +55,7 @@ class Durable:
     ) -> None:
         """`conclude` is what a monitor does at the end of a scan; None makes a worker, which measures only."""
         self.store, self.settings, self.me, self.clock, self.conclude = store, settings, me, clock, conclude
-        self.scans = f"scans-{store.workspace}"
+        self.scans = scans_queue(store.workspace)
         config: DBOSConfig = {
             "name": APPLICATION,
             "system_database_url": workflow_database(store),
@@ -79,7 +79,7 @@ class Durable:
 
     def measuring(self, vantage: str) -> str:
         """The queue of what is measured from a vantage."""
-        return f"measure-{self.store.workspace}-{vantage}"
+        return measuring_queue(self.store.workspace, vantage)
 
     def _register(self) -> None:
         """Every workflow by an explicit name: what is in the database is found by it."""
@@ -162,7 +162,8 @@ class Durable:
         alive = executors.living(self.store, now)
         with explained(self.store.where):
             pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
-            left = [workflow for workflow in pending if executors.is_dead(workflow.executor_id, alive)]
+            mine = [workflow for workflow in pending if is_queue_of(self.store.workspace, workflow.queue_name)]
+            left = [workflow for workflow in mine if executors.is_dead(workflow.executor_id, alive)]
             for workflow in left:
                 DBOS.resume_workflow(workflow.workflow_id, queue_name=workflow.queue_name)
         return len(left)
@@ -186,6 +187,21 @@ class Durable:
             )
             if old:
                 DBOS.delete_workflows([workflow.workflow_id for workflow in old])
+
+
+def scans_queue(workspace: str) -> str:
+    """Where scans wait for a monitor. A workspace has no slash in its name, so queues of two are never confused."""
+    return f"scans/{workspace}"
+
+
+def measuring_queue(workspace: str, vantage: str) -> str:
+    """Where parts of scans wait for a process at their vantage."""
+    return f"measure/{workspace}/{vantage}"
+
+
+def is_queue_of(workspace: str, queue: str | None) -> bool:
+    """Whether a queue belongs to a workspace: only its monitors know which of its processes live."""
+    return queue is not None and (queue == scans_queue(workspace) or queue.startswith(measuring_queue(workspace, "")))
 
 
 def workflow_database(store: Store) -> str:
