@@ -18,7 +18,7 @@ from reconshield.firewall.evaluate import Evaluator
 from reconshield.firewall.question import Answer, Decision, Part, Question, single
 from reconshield.firewall.regions import EVERYTHING, Region, narrow, within
 from reconshield.firewall.ruleset import FAMILY_ADDRESSES, Chain, Field, Kind, Rule
-from reconshield.firewall.walk import Compiled, Piece, TooManyCases, Walker
+from reconshield.firewall.walk import CHANGEABLE, Compiled, Piece, TooManyCases, Walker
 
 FAMILIES = (4, 6)
 DEEPEST = 8
@@ -161,7 +161,7 @@ class View:
 
 def as_before(region: Region) -> Region:
     """A region as it may have been before a chain changed marks and states: with any of them."""
-    for field in (Field.MARK, Field.CONNECTION_MARK, Field.STATE):
+    for field in CHANGEABLE:
         region = narrow(region, field, EVERYTHING[field])
     return region
 

@@ -19,8 +19,8 @@ from reconshield.firewall.ruleset import (
     everything,
     name_range,
 )
+from reconshield.firewall.values import PROTOCOLS
 
-PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "sctp": 132}
 CLIENT_PORTS: Ranges = ((1024, 65535),)
 """Where connections come from unless asked otherwise: clients do not use the ports of the administrator."""
 SYN: Ranges = ((0x02, 0x02),)

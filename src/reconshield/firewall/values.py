@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 
 from reconshield.addresses.intervals import Ranges, intersect, merge
 from reconshield.addresses.sets import V4_FIRST
-from reconshield.firewall.ruleset import IPV4, IPV6, Box, Field
+from reconshield.firewall.ruleset import IPV4, IPV6, Box
 
 V4_FAMILY = 4
 
@@ -190,7 +190,3 @@ def join_boxes(box: Box, other: Box) -> Box | None:
             return None
         fields[field] = common
     return tuple(fields.items())
-
-
-def transport_box(number: int) -> Box:
-    return ((Field.PROTOCOL, ((number, number),)),)

@@ -25,6 +25,8 @@ FEW = 32
 """With no more steps left than this it does not pay to ask the index again."""
 
 ENDS = frozenset({Kind.ACCEPT, Kind.DROP, Kind.REJECT, Kind.TRANSLATE, Kind.UNKNOWN})
+CHANGEABLE = (Field.MARK, Field.CONNECTION_MARK, Field.STATE)
+"""Fields that rules can set."""
 ORIGINALS = {Field.ORIGINAL_DESTINATION: Field.DESTINATION, Field.ORIGINAL_PORT: Field.PORT}
 
 
@@ -107,6 +109,16 @@ class Piece(NamedTuple):
         vague = self.vague & ~(1 << field) if sure else self.vague | 1 << field
         return self._replace(region=narrow(self.region, field, values), vague=vague)
 
+    def or_unchanged(self, before: Piece) -> Piece:
+        """The piece after changes that may not have happened: what was set may still be what it was."""
+        piece = self
+        for field in CHANGEABLE:
+            old, new = before.region[field], piece.region[field]
+            if new != old:
+                region = narrow(piece.region, field, merge((*old, *new)))
+                piece = piece._replace(region=region, vague=piece.vague | 1 << field)
+        return piece
+
 
 class End(NamedTuple):
     """A piece that a rule decided."""
@@ -118,11 +130,15 @@ class End(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """What went on past some steps, what they decided, and what returned to where the chain was jumped to."""
+    """What went on past some steps, what they decided, and what returned to where the chain was jumped to.
+
+    `waiting` are pieces that are still to be taken through steps.
+    """
 
     on: list[Piece]
     ends: list[End]
     returned: list[Piece]
+    waiting: list[tuple[Piece, int]]
 
 
 class Compiled:
@@ -178,27 +194,17 @@ class Walker:
 
     def reach(self, chain: Compiled, piece: Piece, first: int, last: int, depth: int = 0) -> Passed:
         """What becomes of a piece at the steps from `first` to before `last`."""
-        passed = Passed([], [], [])
-        waiting = [(piece, chain.index.candidates(piece.region) & ((1 << last) - (1 << first)))]
-        while waiting:
-            now, steps = waiting.pop()
+        passed = Passed([], [], [], [(piece, chain.index.candidates(piece.region) & ((1 << last) - (1 << first)))])
+        while passed.waiting:
+            now, steps = passed.waiting.pop()
             if steps.bit_count() > FEW:  # a part of a region has fewer candidates than the whole
                 steps &= chain.index.candidates(now.region)
-            left = self._run(chain, now, steps, passed.ends, passed.returned, waiting, depth)
+            left = self._run(chain, now, steps, passed, depth)
             if left is not None:
                 passed.on.append(left)
         return passed
 
-    def _run(
-        self,
-        chain: Compiled,
-        piece: Piece,
-        steps: int,
-        ends: list[End],
-        fell: list[Piece],
-        waiting: list[tuple[Piece, int]],
-        depth: int,
-    ) -> Piece | None:
+    def _run(self, chain: Compiled, piece: Piece, steps: int, passed: Passed, depth: int) -> Piece | None:
         """Take one piece through the steps whose bits are set, until it is decided (None) or comes to the end."""
         while steps:
             lowest = steps & -steps
@@ -209,50 +215,45 @@ class Walker:
             parted = cut(piece.region, box, piece.vague) if box is not None else None
             if parted is None:
                 continue
-            waiting += [(piece.at(region), steps) for region in parted.outside]
-            matched = piece.at(parted.inside)
+            passed.waiting.extend((piece.at(region), steps) for region in parted.outside)
             doubt = step.doubt or ("" if parted.sure else "it looks at a value that is not known here")
-            action = step.action
-            if action.kind in ENDS:
-                if not doubt or action.kind is Kind.UNKNOWN:
-                    ends.append(End(action.kind, matched, step.decision, action))
-                    return None
-                piece = matched.doubting(action.kind, step.decision, doubt)
-            elif action.kind is Kind.CONTINUE:
-                piece = matched.changed(action.sets, sure=not doubt)
-            elif action.kind is Kind.RETURN and not doubt:
-                fell.append(matched)
+            left = self._act(step, piece.at(parted.inside), doubt, steps, passed, depth)
+            if left is None:
                 return None
-            elif action.kind is Kind.JUMP:
-                self._jump(step, matched, doubt, steps, ends, waiting, depth)
-                return None
-            elif action.kind is Kind.GOTO and not doubt:
-                inner, out = self._enter(step, matched, depth)
-                ends += inner
-                fell += out
-                return None
-            else:  # a return or goto that may not happen: what follows is not known
-                piece = matched.doubting(Kind.UNKNOWN, step.decision, doubt)
+            piece = left
         return piece
 
-    def _jump(
-        self,
-        step: Step,
-        piece: Piece,
-        doubt: str,
-        steps: int,
-        ends: list[End],
-        waiting: list[tuple[Piece, int]],
-        depth: int,
-    ) -> None:
+    def _act(self, step: Step, piece: Piece, doubt: str, steps: int, passed: Passed, depth: int) -> Piece | None:
+        """Do what a step does to a piece that it matches; what goes on to the next step is given back."""
+        action = step.action
+        if action.kind is Kind.CONTINUE:
+            return piece.changed(action.sets, sure=not doubt)
+        if action.kind is Kind.JUMP:
+            self._jump(step, piece, doubt, steps, passed, depth)
+            return None
+        if doubt and action.kind is not Kind.UNKNOWN:
+            # After a return or goto that may have happened nobody knows what follows.
+            return piece.doubting(action.kind if action.kind in ENDS else Kind.UNKNOWN, step.decision, doubt)
+        if action.kind in ENDS:
+            passed.ends.append(End(action.kind, piece, step.decision, action))
+        elif action.kind is Kind.RETURN:
+            passed.returned.append(piece)
+        else:
+            inner, out = self._enter(step, piece, depth)
+            passed.ends.extend(inner)
+            passed.returned.extend(out)
+        return None
+
+    def _jump(self, step: Step, piece: Piece, doubt: str, steps: int, passed: Passed, depth: int) -> None:
         """Enter another chain and come back with what it did not decide; in doubt, with what it may have decided too."""
         inner, out = self._enter(step, piece, depth)
         if doubt:
             out += [end.piece.doubting(end.kind, end.by, doubt) for end in inner]
+            out = [left.or_unchanged(piece) for left in out]
         else:
-            ends += inner
+            passed.ends.extend(inner)
         # The way into a chain that decided nothing is no part of the way.
-        waiting += [(left, steps) for left in unite_pieces([left._replace(path=piece.path) for left in out])]
+        passed.waiting.extend((left, steps) for left in unite_pieces([left._replace(path=piece.path) for left in out]))
 
     def _enter(self, step: Step, piece: Piece, depth: int) -> tuple[list[End], list[Piece]]:
         name = step.action.target
