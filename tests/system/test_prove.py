@@ -51,3 +51,32 @@ def test_the_grant_of_the_lab_is_audited_and_ended(tmp_path: Path) -> None:
     out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=environment()).stdout
     assert "firewall lab" in out
     assert '"revoked' in out
+
+
+EXISTING = """table inet filter {
+	chain input {
+		type filter hook input priority filter; policy drop;
+		iif "lo" accept
+		iif "eth9" accept
+		ct state established,related accept
+		meta l4proto ipv6-icmp accept
+		tcp dport 22 accept
+		ip saddr 10.8.0.0/16 tcp dport 110 accept
+	}
+}
+"""
+
+
+def test_on_top_of_rules_that_forget_ipv6_the_wrong_row_names_what_decides(tmp_path: Path) -> None:
+    (tmp_path / "mine.nft").write_text(EXISTING)
+    code, rows, _ = prove(tmp_path, "110", *ALLOW, "--existing", str(tmp_path / "mine.nft"))
+    assert code == 1
+    [wrong] = [row for row in rows if not row["ok"]]
+    assert (wrong["from"], wrong["family"], wrong["after"], wrong["wanted"]) == ("vpn", "IPv6", "filtered", "open")
+    assert "filter input" in wrong["note"]
+
+
+def test_docker_rules_close_what_is_published_and_input_rules_do_not(tmp_path: Path) -> None:
+    code, rows, error = prove(tmp_path, "110", *ALLOW, "--platform", "docker")
+    assert code == 0, error
+    assert {row["after"] for row in rows if row["from"] == "wan" and row["endpoint"] == "110/tcp"} == {"filtered"}

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconshield.addresses import AddressSet, PortSet, text_of
@@ -71,19 +71,21 @@ def prove(store: Store, intent: Intent, platform: Platform, existing: Existing, 
     with lab_targets(store, now) as targets, ExitStack() as stack:
         try:
             lab = stack.enter_context(Lab(zones, (*intent.ports, control), published=platform.name == "docker"))
-            notes += load_existing(lab, existing)
+            left_out = list(load_existing(lab, existing))
+            notes += left_out
             before = look_from_all(lab, targets)
             session = stack.enter_context(open_session(lab, control))
             stack.enter_context(loaded(lab.host, platform.render(intent)))
             after = look_from_all(lab, targets)
             notes.append(still_alive(session))
+            rows = tuple(explain_wrong(lab, compare(intent, zones, control, before, after)))
         except Missing as missing:
             why = f"not proved here: {missing} is not installed"
             return Proof(platform.title, (), time.monotonic() - begun, (why,), "not proved here")
         except Failed as failure:
             raise UserError(f"the lab failed: {failure}", where=platform.name, hint="the rules were not tried") from failure
-    rows = tuple(compare(intent, zones, control, before, after))
-    return Proof(platform.title, rows, time.monotonic() - begun, tuple(note for note in notes if note), "proved")
+    outcome = "proved, but not on top of all your rules" if left_out else "proved"
+    return Proof(platform.title, rows, time.monotonic() - begun, tuple(note for note in notes if note), outcome)
 
 
 def evaluate(intent: Intent, platform: Platform) -> Iterator[ProofRow]:
@@ -217,6 +219,34 @@ def compare(intent: Intent, zones: Iterable[Zone], control: Port, before: Seen, 
                 wanted = "open" if intent.wanted(address) else "blocked"
                 reached = now == "open"
                 yield ProofRow(zone.name, str(port), family, was, now, wanted, reached == (wanted == "open"), "")
+
+
+def explain_wrong(lab: Lab, rows: Iterable[ProofRow]) -> Iterator[ProofRow]:
+    """Wrong rows with the rule that decides, as the evaluator finds it in what the host has loaded."""
+    evaluator: Evaluator | None = None
+    for row in rows:
+        if row.ok:
+            yield row
+            continue
+        if evaluator is None:
+            rulesets = read_rulesets(lab.host.run("nft", "-j", "list", "ruleset"), "the lab")
+            evaluator = Evaluator(rulesets[0])
+        zone = next(zone for zone in lab.zones if zone.name == row.zone)
+        yield replace(row, note=decided_by(evaluator, zone, row) or row.note)
+
+
+def decided_by(evaluator: Evaluator, zone: Zone, row: ProofRow) -> str:
+    """The rule that decides about the packets of a zone, in its own words."""
+    address, family = (zone.v4, 4) if row.family == "IPv4" else (zone.v6, 6)
+    port, _, transport = row.endpoint.partition("/")
+    if address is None:
+        return ""
+    question = Question(family, AddressSet.of(address), transport, ((int(port), int(port)),), interface=zone.interface)
+    for part in evaluator.judge(question):
+        if part.by is not None:
+            rule = part.by.rule
+            return f"{rule.where}: {rule.text}" if rule is not None else f"policy of {part.by.chain.name}"
+    return ""
 
 
 def load_existing(lab: Lab, existing: Existing) -> Iterator[str]:

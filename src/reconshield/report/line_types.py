@@ -562,6 +562,19 @@ class AdviceLine(TypedDict):
     notes: list[str]
 
 
+class VerifiedLine(PlacePart):
+    """An endpoint that should be closed, and what a measurement after that saw; `after` is null where nobody has looked."""
+
+    v: Literal[1]
+    type: Literal["verified"]
+    service: str
+    before: str
+    after: str | None
+    reason: str | None
+    at: str | None
+    closed: bool
+
+
 Line = (
     RunLine
     | ObservationLine
@@ -588,5 +601,6 @@ Line = (
     | ExplanationLine
     | ProofLine
     | AdviceLine
+    | VerifiedLine
 )
 LINES: tuple[type, ...] = get_args(Line)

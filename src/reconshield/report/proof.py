@@ -26,7 +26,7 @@ class ProofRow:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A proof. `outcome` is `proved` where packets were tried, else `evaluated, not proved` or `not proved here`."""
+    """A proof. `outcome` begins with `proved` where packets were tried, else `evaluated, not proved` or `not proved here`."""
 
     platform: str
     rows: tuple[ProofRow, ...]
@@ -48,7 +48,7 @@ def proof_rows(proof: Proof, width: int) -> Iterator[Row]:
             yield from wrap("? ", note, width)
         return
     zones = ", ".join(dict.fromkeys(row.zone for row in proof.rows))
-    if proof.outcome == "proved":
+    if proof.outcome.startswith("proved"):
         yield from wrap("lab  ", f"namespaces {zones}, host · {proof.platform} rules loaded · {duration(proof.seconds)}", width)
     table = [cells(row) for row in fold(proof.rows)]
     widths = [max(len(line[at]) for line in [HEAD, *(cell for cell, _, _ in table)]) for at in range(len(HEAD))]
