@@ -135,7 +135,7 @@ LISTS = [
         "aws-lists.json",
         "",
         "10.8.0.1 tcp/110",
-        ["allow by acl-1 ingress 2 [from port 32768-65535]", "deny by acl-1 egress 2 [from port 1024-32767]"],
+        ["allow by acl-1 ingress 2 [from port 32768-65535]", "deny by acl-1 egress policy [from port 1024-32767]"],
     ),
     ("aws-lists.json", "", "192.0.2.1 tcp/110", ["deny by acl-1 ingress 1"]),
     ("aws-lists.json", "", "any6 tcp/110", ["deny by acl-1 egress policy"]),

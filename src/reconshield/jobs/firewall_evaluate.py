@@ -173,9 +173,20 @@ def evaluation(
         faults=sum(len(ruleset.faults) for ruleset in rulesets),
         title=title,
         rulings=tuple(sorted(rulings, key=order)),
-        remarks=tuple(remarks),
+        remarks=tuple(once(remarks)),
         subjects=tuple(ruleset.name for ruleset in rulesets),
     )
+
+
+def once(remarks: Iterable[Remark]) -> Iterator[Remark]:
+    """The remarks, a note that several filters share told once and for all."""
+    known: set[str] = set()
+    for remark in remarks:
+        if remark.kind != "note":
+            yield remark
+        elif remark.because not in known:
+            known.add(remark.because)
+            yield replace(remark, subject="")
 
 
 def choose(rulesets: tuple[Ruleset, ...], subject: str | None, file: str) -> tuple[Ruleset, ...]:

@@ -113,8 +113,8 @@ def reason(ruling: Ruling) -> str:
         parts.append(f"translated to {ruling.leads_to}")
     if ruling.because:
         parts.append(ruling.because)
-    place = f" ({ruling.where})" if ruling.where else ""
-    parts.append(f"{ruling.rule}{place}")
+    if ruling.rule:
+        parts.append(ruling.rule + (f" ({ruling.where})" if ruling.where else ""))
     if ruling.before_rule:
         parts.append(f"before: {ruling.before_rule}")
     return " · ".join(parts)

@@ -48,6 +48,8 @@ SERVICES: dict[str, tuple[str, ...]] = {
     "redis": ("6379/tcp",),
     "rpc-bind": ("111/tcp", "111/udp"),
     "rsyncd": ("873/tcp", "873/udp"),
+    "samba": ("137/udp", "138/udp", "139/tcp", "445/tcp"),
+    "samba-client": ("137/udp", "138/udp"),
     "sip": ("5060/tcp", "5060/udp"),
     "sips": ("5061/tcp", "5061/udp"),
     "smtp": ("25/tcp",),

@@ -27,6 +27,9 @@ from reconshield.firewall.reader import Reader
 from reconshield.firewall.ruleset import Box, Field, Kind, Ruleset
 from reconshield.firewall.values import Faulty, read_number, read_range
 
+LAST_RULES = (32767, 32768)
+"""What stands as `*` at the end of every list, for IPv4 and IPv6."""
+NAMES = {"6": "tcp", "17": "udp", "1": "icmp", "58": "icmpv6", "-1": "all"}
 KINDS = {"allow": Kind.ACCEPT, "deny": Kind.DROP}
 DIRECTIONS = {"IpPermissions": "in", "IpPermissionsEgress": "out"}
 COMMAND = "aws ec2 describe-security-groups"
@@ -121,6 +124,8 @@ def read_list(acl: Mapping[str, Any]) -> Ruleset:
     }
     entries = sorted(objects(acl.get("Entries")), key=lambda entry: str(entry.get("RuleNumber")).zfill(6))
     for entry in entries:
+        if entry.get("RuleNumber") in LAST_RULES and entry.get("RuleAction") == "deny":
+            continue  # the policy of the list
         add_entry(lists[entry.get("Egress") is True], entry)
     subnets = ", ".join(str(row.get("SubnetId")) for row in objects(acl.get("Associations")))
     name = f"{acl.get('NetworkAclId')}{f' ({subnets})' if subnets else ''}"
@@ -134,8 +139,8 @@ def add_entry(own: AccessList, entry: Mapping[str, Any]) -> None:
     cidr = str(entry.get("CidrBlock") or entry.get("Ipv6CidrBlock") or "")
     kind = str(entry.get("Protocol", "-1"))
     ports = entry.get("PortRange") or {}
-    shown = f" {ports.get('From')}-{ports.get('To')}" if isinstance(ports, dict) and ports else ""
-    text = f"{entry.get('RuleAction')} {'all' if kind == '-1' else kind}{shown} {cidr}"
+    ends = dict.fromkeys(str(ports.get(key)) for key in ("From", "To")) if isinstance(ports, dict) and ports else {}
+    text = " ".join([str(entry.get("RuleAction")), NAMES.get(kind, kind), *(["-".join(ends)] if ends else []), cidr])
     try:
         action = KINDS[str(entry.get("RuleAction"))]
         typed = entry.get("IcmpTypeCode")

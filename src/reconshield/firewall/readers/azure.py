@@ -65,15 +65,16 @@ def flat(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_group(group: Mapping[str, Any]) -> Ruleset:
     name = str(group.get("name"))
-    lists = {direction: AccessList(f"{name} {direction}", way, Kind.DROP) for direction, way in DIRECTIONS.items()}
+    # With the default rules, which decide everything, nothing comes to the end.
+    lists = {
+        direction: AccessList(f"{name} {direction}", way, Kind.UNKNOWN, remark="the default rules are not in this file")
+        for direction, way in DIRECTIONS.items()
+    }
     rules = [flat(rule) for key in ("securityRules", "defaultSecurityRules") for rule in objects(group.get(key))]
     for rule in sorted(rules, key=priority):
         own = lists.get(str(rule.get("direction")).lower())
         if own is not None:
             add_rule(own, rule)
-    if not objects(group.get("defaultSecurityRules")):
-        for own in lists.values():
-            own.not_understood("", "the default rules", "the default rules are not in this file")
     faults = tuple(fault for own in lists.values() for fault in own.faults)
     return Ruleset("azure-nsg", tuple(own.chain() for own in lists.values()), name, faults, (NOTE,))
 

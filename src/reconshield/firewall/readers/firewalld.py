@@ -1,4 +1,5 @@
-"""firewalld: `firewall-cmd --list-all-zones`, or a zone's XML file.
+"""firewalld: `firewall-cmd --list-all-zones`, or a zone's XML file. Older versions do not mark the default zone; firewalld.conf
+before the list, or its line `DefaultZone=public`, tells it.
 
 A packet belongs to the zone of its source, else of its interface, else to the default zone. In a zone rich rules with a
 priority below 0 come first, then denials, then what is allowed, then rules above 0; the rest meets the target.
@@ -19,6 +20,7 @@ from reconshield.firewall.values import Faulty, all_addresses, family_of, read_n
 from reconshield.text import printable
 
 LISTING = re.compile(r"^[\w.-]+( \([^)]*\))?\n  target: ", re.MULTILINE)
+DEFAULT_ZONE = re.compile(r"^DefaultZone=(\S+)", re.MULTILINE)
 TARGETS = {"default": Kind.REJECT, "ACCEPT": Kind.ACCEPT, "DROP": Kind.DROP, "%%REJECT%%": Kind.REJECT, "REJECT": Kind.REJECT}
 VERDICTS = {"accept": Kind.ACCEPT, "drop": Kind.DROP, "reject": Kind.REJECT}
 HARMLESS = frozenset({"log", "audit", "nflog", "mark", "masquerade"})
@@ -34,6 +36,9 @@ def recognises(text: str) -> bool:
 def read(text: str) -> tuple[Ruleset, ...]:
     zones = list(read_xml(text) if text.lstrip()[:1] == "<" else read_listing(text))
     notes = []
+    told = DEFAULT_ZONE.search(text)
+    for zone in zones:
+        zone.is_default = zone.is_default or (told is not None and told[1] == zone.name)
     if len(zones) == 1 and not zones[0].is_default:
         zones[0].is_default = True
         notes.append("the only zone of this file is taken for that of every packet")
@@ -60,7 +65,7 @@ def read(text: str) -> tuple[Ruleset, ...]:
     return (Ruleset("firewalld", chains, "", faults, tuple(notes)),)
 
 
-NO_DEFAULT = "which zone is the default is not in this file"
+NO_DEFAULT = "which zone is the default is not in this file (add the line DefaultZone= of firewalld.conf)"
 
 
 def passing(number: int, boxes: Iterable[Box]) -> Rule:
