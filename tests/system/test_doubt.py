@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 HOST, PLAIN = "10.98.2.2", "10.98.3.2"
-PORTS = "1-200,6379"
+PORTS = "1-400,6379"
 SYN_PROXY = """
 table inet proxy {
   chain pre { type filter hook prerouting priority -300; iif != "lo" ip daddr 10.98.2.2 tcp flags syn notrack; }
@@ -94,14 +94,14 @@ def test_a_syn_proxy_answers_for_all_and_only_what_holds_is_believed(world: Worl
         answer = scan(world, tmp_path, HOST, PORTS)
     finally:
         world.router.run("nft", "flush", "ruleset")
-    assert answer.summary["open"] == 201  # what was measured stays what it is
+    assert answer.summary["open"] == 401  # what was measured stays what it is
     assert {(row["port"], row["service"], row["confidence"]) for row in answer.of("service")} == {(6379, "redis", "confirmed")}
     [doubt] = answer.of("doubt")
-    assert (doubt["ip"], doubt["port"], doubt["measured"], doubt["open"], doubt["confirmed"]) == (HOST, None, 201, 201, 1)
+    assert (doubt["ip"], doubt["port"], doubt["measured"], doubt["open"], doubt["confirmed"]) == (HOST, None, 401, 401, 1)
     report = " ".join(scanning.reconshield(world.here, tmp_path, "report", "latest").out.split())
-    assert f"! doubtful {HOST}: 201 of 201 TCP ports look open, 1 confirmed, the others not believed" in report
+    assert f"! doubtful {HOST}: 401 of 401 TCP ports look open, 1 confirmed, the others not believed" in report
     assert "redis" in report
-    assert "199 more" not in report
+    assert "399 more" not in report
 
 
 def test_a_tarpit_holds_every_connection_and_only_a_protocol_counts(world: World, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_tarpit_holds_every_connection_and_only_a_protocol_counts(world: World
             world.server.run("nft", "flush", "ruleset")
     assert {(row["port"], row["service"]) for row in answer.of("service")} == {(6379, "redis")}
     [doubt] = answer.of("doubt")
-    assert (doubt["open"], doubt["confirmed"]) == (201, 1)
+    assert (doubt["open"], doubt["confirmed"]) == (401, 1)
     assert answer.code == 0
 
 
@@ -125,7 +125,7 @@ def test_a_tarpit_at_the_level_of_a_port_scan(world: World, tmp_path: Path) -> N
         finally:
             world.server.run("nft", "flush", "ruleset")
     [doubt] = answer.of("doubt")
-    assert doubt["open"] == 201
+    assert doubt["open"] == 401
     assert doubt["confirmed"] < 100
 
 
