@@ -1,4 +1,4 @@
-"""The pure parts of the raw UDP engine: source ports as cookies, turns of hosts, and a block's columns."""
+"""The pure parts of the raw UDP engine: source ports as cookies, and a block's columns."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from reconshield.addresses import AddressSet, PortSet, parse_address
 from reconshield.knowledge.payloads import payload_of
@@ -16,7 +14,7 @@ from reconshield.scan import verdicts
 from reconshield.scan.batch import records, split_address
 from reconshield.scan.cookies import Cookies
 from reconshield.scan.plan import Plan
-from reconshield.scan.raw_udp_block import Block, HostTurns
+from reconshield.scan.raw_udp_block import Block
 from reconshield.scan.udp_questions import ELSEWHERE, Questions
 from reconshield.scan.udp_replies import DATAGRAM, Datagrams
 
@@ -70,27 +68,6 @@ def test_who_may_answer_from_elsewhere_has_a_source_port_of_its_own() -> None:
 def test_ports_that_nobody_asked_from_are_what_they_are() -> None:
     stray = datagrams(("10.0.0.1", 7, 1), ("10.0.0.1", 8, 65_535), ("10.0.0.1", 9, BASE + COUNT - 1))
     assert questions().asked_port(stray).tolist() == [7, 8, 0]
-
-
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.integers(1, 50))
-def test_a_host_is_never_asked_more_often_than_it_may(hosts: list[int], rate: int) -> None:
-    """Whatever the mixture, in every second at most the rate, and a little for the clock."""
-    area = AddressSet(((parse_address("10.0.0.0"), parse_address("10.0.0.4")),))
-    turns = HostTurns(area, rate)
-    lo = np.array([area.first + host for host in hosts], dtype=np.uint64)
-    sent: Counter[int] = Counter()
-    for step in range(50):
-        may, later = turns.take(np.zeros_like(lo), lo, step * 0.02)
-        assert later > step * 0.02 - 0.001 or may.all()
-        sent.update(lo[may].tolist())
-    assert all(number <= rate + 2 for number in sent.values())
-    assert max(sent.values()) >= 0.6 * min(rate, 50) - 1  # one is offered at each step only
-
-
-def test_without_a_rate_everybody_may() -> None:
-    turns = HostTurns(AddressSet(((0, 2**40),)), 1000)  # too many hosts to keep
-    assert turns.pause == 0
-    assert turns.take(np.zeros(3, np.uint64), np.arange(3, dtype=np.uint64), 1.0)[0].all()
 
 
 def test_a_block_gives_back_what_is_its_own() -> None:

@@ -23,10 +23,11 @@ from reconshield.model import Transport
 from reconshield.scan.cookies import KEY_BYTES, Cookies
 from reconshield.scan.crew import BlockDone, Crew, may_fork
 from reconshield.scan.effort import Options, Progress, report
+from reconshield.scan.gates import HostGate
 from reconshield.scan.lane import Pace, Tally, World
 from reconshield.scan.neighbours import Neighbours
 from reconshield.scan.pacing import LossMeter, RoundTrip, TokenBucket, Window
-from reconshield.scan.raw_udp_block import Block, HostTurns
+from reconshield.scan.raw_udp_block import Block
 from reconshield.scan.raw_udp_lane import Means, RawUdpLane
 from reconshield.scan.route import Routes, find_routes
 from reconshield.scan.space import AddressSpace
@@ -107,11 +108,11 @@ class _Runner:
             hosts=None,
         )
         # Where a host has fewer ports than it may be asked in a second, no limit of its can be reached.
-        turns = HostTurns(plan.targets, per_host if plan.ports.count * DATAGRAMS > per_host else None)
+        hosts = HostGate(per_host) if plan.ports.count * DATAGRAMS > per_host else None
         with Wire(self._routes) as wire, Neighbours(self._routes) as neighbours:
             drop_capabilities()
             questions = Questions(
                 plan.ports, self._targets.level, Cookies(secrets.token_bytes(KEY_BYTES)), wire.base, SOURCE_PORTS
             )
-            means = Means(plan, self._routes, wire, neighbours, questions, turns, options.patience)
+            means = Means(plan, self._routes, wire, neighbours, questions, hosts, 1 / per_host, options.patience)
             RawUdpLane(self._world, self._tally, pace, means).run()

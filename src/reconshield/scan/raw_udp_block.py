@@ -1,22 +1,15 @@
-"""Columns of a raw UDP scan: a block under way, and when each host may be asked again. Pure; times are arguments."""
+"""A block of a raw UDP scan under way, as columns. Pure."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reconshield.addresses import AddressSet
 from reconshield.scan.batch import Batch, empty
 from reconshield.scan.plan import Pairs
-from reconshield.scan.space import U64, AddressSpace
 from reconshield.scan.verdicts import Verdict
 
 Rows = NDArray[np.intp]
-
-MOST_HOSTS = 2**22
-"""Up to so many hosts each has a limit of its own. With more, no rate that a path bears comes near it."""
-SLACK = 0.01
-"""Seconds that a host may be asked early, for a clock that is looked at now and then."""
 
 
 class Block:
@@ -75,33 +68,3 @@ class Block:
         batch["state"], batch["reason"], batch["ttl"] = self.state[mine], self.reason[mine], self.ttl[mine]
         batch["rtt_us"], batch["at"] = self.rtt_us[mine], self.seen[mine]
         return batch
-
-
-class HostTurns:
-    """At most `rate` questions a second to one host, evenly. Kept is when each host is due (generic cell rate algorithm)."""
-
-    def __init__(self, hosts: AddressSet, rate: float | None) -> None:
-        self._rate = rate if hosts.count <= MOST_HOSTS else None
-        self._hosts = AddressSpace(hosts)
-        self._due = np.zeros(hosts.count if self._rate else 0)
-
-    @property
-    def pause(self) -> float:
-        """Seconds between two questions to one host at least."""
-        return 1 / self._rate if self._rate else 0.0
-
-    def take(self, hi: U64, lo: U64, now: float) -> tuple[NDArray[np.bool_], float]:
-        """Which of these addresses (one may come several times) may be asked now, and when the first of the others may."""
-        if not self._rate or not lo.size:
-            return np.ones(lo.shape, dtype=np.bool_), now
-        number = self._hosts.find(hi, lo)
-        order = np.argsort(number, kind="stable")
-        ranked = number[order]
-        first = np.concatenate([[True], ranked[1:] != ranked[:-1]])
-        start = np.maximum.accumulate(np.where(first, np.arange(ranked.size), 0))
-        due = np.maximum(self._due[ranked], now) + (np.arange(ranked.size) - start) / self._rate
-        may = np.empty(lo.shape, dtype=np.bool_)
-        may[order] = due <= now + SLACK
-        np.maximum.at(self._due, ranked[may[order]], due[may[order]] + 1 / self._rate)
-        waiting = due[~may[order]]
-        return may, float(waiting.min()) if waiting.size else now

@@ -25,11 +25,12 @@ from numpy.typing import NDArray
 from reconshield.knowledge.payloads import DATAGRAMS
 from reconshield.model import State, Transport
 from reconshield.scan import verdicts
+from reconshield.scan.gates import HostGate
 from reconshield.scan.icmp import Errors, read_errors
 from reconshield.scan.lane import ANSWERED, DONE, FOUND, LONGEST_WAIT, RECOVERED, REPEATED, Pace, Tally, World
 from reconshield.scan.neighbours import FAILED, READY, WAITING, Neighbours
 from reconshield.scan.plan import Plan
-from reconshield.scan.raw_udp_block import Block, HostTurns, Rows
+from reconshield.scan.raw_udp_block import Block, Rows
 from reconshield.scan.route import Routes
 from reconshield.scan.udp_pace import PROOF, Parked
 from reconshield.scan.udp_packets import build_packets
@@ -53,14 +54,17 @@ Times = NDArray[np.float64]
 
 
 class Means(NamedTuple):
-    """What a lane works with. `patience` seconds are spent on a host that thins out its errors."""
+    """What a lane works with. `hosts` limits each host, `pause` is the seconds between two questions to one by that; `patience`
+    seconds are spent on a host that thins out its errors.
+    """
 
     plan: Plan
     routes: Routes
     wire: Wire
     neighbours: Neighbours
     questions: Questions
-    turns: HostTurns
+    hosts: HostGate | None
+    pause: float
     patience: float
 
 
@@ -82,7 +86,7 @@ class RawUdpLane:
         self._unresolved: list[Part] = []
         self._held: list[tuple[float, int, Part]] = []
         self._deadlines: list[tuple[float, int, Part, bool]] = []
-        self._parked: Parked[int, Item] = Parked(means.patience, means.turns.pause)
+        self._parked: Parked[int, Item] = Parked(means.patience, means.pause if means.hosts else 0.0)
         self._order = count()
         self._waiting = self._flying = self._done = self._found = self._repeated = 0
         self._more, self._told, self._looked, self._turned = True, "", 0.0, 0.0
@@ -185,9 +189,10 @@ class RawUdpLane:
             rows = rows[:most]
         self._waiting -= rows.size if queue is self._fresh else 0
         rows = block.unknown(rows)  # a late answer may have come while it waited to be asked again
-        may, later = self._means.turns.take(block.pairs.hi[rows], block.pairs.lo[rows], now)
+        hosts = self._means.hosts
+        may = hosts.admit(block.pairs.hi[rows], block.pairs.lo[rows], now) if hosts else np.ones(rows.size, dtype=np.bool_)
         if not may.all():
-            heappush(self._held, (later, next(self._order), Part(block, rows[~may])))
+            heappush(self._held, (now + self._means.pause, next(self._order), Part(block, rows[~may])))
         self._ask(block, rows[may], now, paced=False)
         return int(may.sum()), bool(may.all())
 
