@@ -29,6 +29,7 @@ from reconshield.model import Endpoint
 from reconshield.policy import Asset, Policy, Schedule, Zone
 from reconshield.report.result import Doubt, Summary
 from reconshield.scan.engine import Progress
+from reconshield.scan.pacing import estimate_recall
 from reconshield.scan.plan import Plan
 from reconshield.schedule import Cron, Opening, open_until
 from reconshield.settings import Settings
@@ -56,7 +57,8 @@ class Begun:
 class Part:
     """What a finished part says for the summary; `problem` when it could not be done (a grant was revoked meanwhile).
 
-    `doubts` and `heard` come from identification: hosts that are not believed, and endpoints that answered when asked again.
+    `answered` and `lost` are attempts to endpoints that answer, `retries` how often a silent one was asked again. `doubts` and
+    `heard` come from identification: hosts that are not believed, and endpoints that answered when asked again.
     """
 
     retransmitted: int = 0
@@ -65,13 +67,16 @@ class Part:
     problem: str | None = None
     doubts: tuple[Doubt, ...] = ()
     heard: tuple[Endpoint, ...] = ()
+    answered: int = 0
+    lost: int = 0
+    retries: int = 0
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Part:
         """A part from its plain values (`dataclasses.asdict`), as a workflow keeps it."""
         doubts = tuple(Doubt(**doubt) for doubt in value["doubts"])
         heard = tuple(Endpoint(**endpoint) for endpoint in value["heard"])
-        return cls(value["retransmitted"], value["loss"], tuple(value["slowed"]), value["problem"], doubts, heard)
+        return cls(**{**value, "slowed": tuple(value["slowed"]), "doubts": doubts, "heard": heard})
 
 
 def call_due(store: Store, policy: Policy, now: float) -> list[Occurrence]:
@@ -185,17 +190,21 @@ def measure(
             slowed |= {event.slowed: None} if event.slowed else {}
         if until is not None and clock() >= until:
             stop.set()
-    return Part(last.retransmitted, last.loss, tuple(slowed))
+    return Part(
+        last.retransmitted,
+        last.loss,
+        tuple(slowed),
+        answered=last.answered,
+        lost=last.lost,
+        retries=prepared.options.retries,
+    )
 
 
 def take_share(prepared: Prepared, share: tuple[int, int]) -> Prepared:
     """The part of a scan that one of several processes does: its blocks, and its part of what may be sent in a second."""
     options, parts = prepared.options, share[1]
-    slower = replace(
-        options,
-        rate=options.rate / parts if options.rate else None,
-        per_host=options.per_host / parts if options.per_host else None,
-    )
+    limits = {name: value / parts for name in ("rate", "per_host", "per_net") if (value := getattr(options, name)) is not None}
+    slower = replace(options, **limits)
     return replace(prepared, request=replace(prepared.request, shard=share), options=slower)
 
 
@@ -228,6 +237,11 @@ def close(store: Store, run_id: str, policy: Policy, parts: Sequence[Part], now:
         max(losses, default=None),
         tuple(dict.fromkeys(name for part in parts for name in part.slowed)),
         tuple(doubt for part in parts for doubt in part.doubts),
+        recall=estimate_recall(
+            sum(part.answered for part in parts),
+            sum(part.lost for part in parts),
+            max((part.retries for part in parts), default=0),
+        ),
     )
     heard = {endpoint for part in parts for endpoint in part.heard}
     return end_run(store, run, summary, now, policy=policy, unconfirmed=heard), summary
