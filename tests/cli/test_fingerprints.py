@@ -13,7 +13,7 @@ FILE = Path(__file__).parents[1] / "identify" / "fingerprints" / "http_servers.x
 
 
 class Examplix(socketserver.BaseRequestHandler):
-    """A web server that our own patterns do not know."""
+    """A web server that names itself; nobody but the user's own patterns knows its vendor."""
 
     def handle(self) -> None:
         if self.request.recv(4096).startswith(b"GET "):
@@ -37,8 +37,10 @@ def test_imported_patterns_widen_a_scan(tmp_path: Path) -> None:
     assert imported.stdout.startswith("2 patterns kept in ")
     assert "not used: a repeat inside another" in imported.stdout
     lines = map(json.loads, done.stdout.splitlines())
-    services = [(line["service"], line["product"], line["version"]) for line in lines if line["type"] == "service"]
-    assert services == [("http", "Example Examplix", "4.2.1")]
+    [service] = [line for line in lines if line["type"] == "service"]
+    assert (service["service"], service["product"], service["version"]) == ("http", "Examplix", "4.2.1")
+    assert service["cpe"] == ["cpe:2.3:a:example:examplix:4.2.1:*:*:*:*:*:*:*"]
+    assert service["others"] == ["recog: Examplix web server"]
 
 
 def test_a_wrong_file_is_the_users_mistake(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
     Service (facts) + Fingerprints ──▸ the same Service, with product, version and CPE, and a line in `others` that says by what
 
-What our own patterns told is never overruled: a user's pattern may add a product where there is none, and a version where the
-product is the same and has none. The confidence of the service stays what its dialogue made it.
+What our own patterns told is never overruled: a user's pattern may add a product where there is none, and a version or a CPE
+where the product is the same and has none. The confidence of the service stays what its dialogue made it.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ def text_of(service: Service, kind: str) -> str:
 
 def widen(service: Service, fingerprints: Fingerprints) -> Service:
     """The service with what the first matching fingerprint adds; itself where there is nothing to add."""
-    if service.product and service.version:
+    if service.product and service.version and service.cpe:
         return service
     for pattern, print_, text in fingerprints.for_service(service):
         found = pattern.search(text)
         if found is None or (service.product and not alike(service.product, print_.product)):
             continue
         version = (found[print_.version_group] if print_.version_group else print_.version) or None
-        if service.product and not version:
+        if service.product and (not version or service.version not in {None, version}):
             continue
         return replace(
             service,
