@@ -18,10 +18,10 @@ COMMON = (
     "redis",
     "postgresql",
     "rdp",
-    "socks",
     "mqtt",
-    "ldap",
+    "socks",
     "dns",
+    "ldap",
     "amqp",
     "memcached",
     "mongodb",
@@ -43,7 +43,8 @@ COMMON = (
     "smb",
 )
 """Services that wait to be asked, by how often they answer on ports that are not theirs (our estimate). Others follow.
-Redis comes early because it hangs up on an HTTP request without a word."""
+Redis comes early because it hangs up on an HTTP request without a word. A server that hangs up on everything is asked the first
+seven of these and TLS; then its budget is spent."""
 
 PATIENT = ("redis", "dns", "oracle-tns", "kafka", "cassandra", "mongodb")
 """Services that may neither answer a text nor hang up: most read its start as the length of a message and wait for the rest."""

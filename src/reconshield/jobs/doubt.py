@@ -20,7 +20,7 @@ from reconshield.jobs.scan_request import IDENTIFY_LEVEL
 from reconshield.knowledge.ports import held_back, usual_service
 from reconshield.model import Confidence, Endpoint, Rung, Service
 from reconshield.report.result import NOT_BELIEVED, Doubt
-from reconshield.scan.doubt import Crowd, Outcome, choose, find_hosts, find_ports, is_doubtful
+from reconshield.scan.doubt import CONFIRMED_SHARE, Crowd, Outcome, choose, find_hosts, find_ports, is_doubtful
 from reconshield.store.observations import blocks_done, load_observations
 from reconshield.store.services import add_services, services
 
@@ -67,15 +67,17 @@ def set_aside(
     if not doubtful:
         return Aside(waiting, crowds=crowds)
     outcomes = look([place for place in doubtful if not _is_held(place)])
-    worth, must_prove = set[Endpoint](), set[Endpoint]()
+    worth, must_prove, real = set[Endpoint](), set[Endpoint](), set[str]()
     for ip, crowd in hosts.items():
         mine = {place: outcome for place, outcome in outcomes.items() if place.ip == ip}
         chosen = choose(crowd, mine, lambda place: usual_service(place.port, place.transport) is not None)
         worth |= chosen
+        if len(chosen) >= CONFIRMED_SHARE * len(mine):
+            real.add(ip)
         if len(chosen) < sum(outcome in {Outcome.SPOKE, Outcome.HELD} for outcome in mine.values()):
             must_prove |= chosen
     refused = {place: _why(outcome) for place, outcome in outcomes.items() if place not in worth}
-    refused |= {place: HELD for place in doubtful if _is_held(place)}
+    refused |= {place: HELD for place in doubtful if _is_held(place) and place.ip not in real}
     add_services(store, run.id, [_disbelieve(place, why, now) for place, why in refused.items()])
     left = [place for place in waiting if place not in refused]
     return Aside(left, frozenset(must_prove), crowds)

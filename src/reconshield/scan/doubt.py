@@ -24,7 +24,7 @@ LEAST_PORTS, PORT_SHARE = 32, 0.9
 """A host is doubtful when at least so many of its ports were measured and this share of them answered."""
 LEAST_HOSTS, HOST_SHARE = 32, 0.95
 """The same for a port and the hosts that were measured."""
-FEW, FEW_SHARE = 256, 0.1
+FEW, FEW_SHARE = 160, 0.1
 """So many endpoints of a doubtful host, or this share of the measured ones, are asked without further ado: whoever names the
 ports that he knows to be open finds nearly all of them open."""
 USUAL = 64

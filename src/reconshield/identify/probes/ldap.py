@@ -180,5 +180,5 @@ def _match(attributes: Attributes, facts: dict[str, Any]) -> Match:
     return Match("ldap", facts=facts)
 
 
-PROBE = Probe("ldap", ports=(389, 636, 3268, 3269), run=run, assess=assess)
+PROBE = Probe("ldap", ports=(389, 636, 3268, 3269, 1389, 1636, 3890, 10389, 10636), run=run, assess=assess)
 UDP = Probe("cldap", ports=(389,), run=run_udp, transport="udp")

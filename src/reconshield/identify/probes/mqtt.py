@@ -32,7 +32,8 @@ def run() -> Dialogue:
         and answer[2:4] in (b"\0\x84", b"\0\x81", b"\0\x82")
     ):
         return Match("mqtt", facts={"refused": "protocol level", "auth": "unknown", "protocol": "MQTT 5"})
-    if answer or (yield Where()).open or not (yield Reconnect()):
+    place = yield Where()
+    if answer or place.open or place.port not in PROBE.ports or not (yield Reconnect()):
         return None
     answer = yield Ask(write_connect(LEVEL_311, session=LASTING_SESSION), until=at_least(4))
     if len(answer) != 4 or answer[:3] != bytes([CONNACK, 2, 0]) or answer[3] not in (BAD_NAME, BAD_LOGIN, NOT_AUTHORISED):
@@ -80,4 +81,4 @@ def _name(match: Match, told: bytes) -> Match:
     return replace(match, product="Mosquitto", version=mosquitto[1], cpe=cpe, facts=facts)
 
 
-PROBE = Probe("mqtt", ports=(1883, 8883), run=run, assess=assess)
+PROBE = Probe("mqtt", ports=(1883, 8883, 1884, 8884), run=run, assess=assess)

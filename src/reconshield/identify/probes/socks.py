@@ -16,4 +16,4 @@ def run() -> Dialogue:
     return Match("socks", facts={"protocol": "SOCKS5", "method": METHODS[answer[1]], "auth": auth})
 
 
-PROBE = Probe("socks", ports=(1080,), run=run)
+PROBE = Probe("socks", ports=(1080, 1081, 1085, 7891, 9050, 9150, 10808), run=run)
