@@ -41,7 +41,7 @@ def introduction(vantage: str, grants: list[Grant], contact: str | None) -> Iter
     sources = (host.own_addresses() - LOOPBACK).text(20)
     yield "<h1>Who measures here, and why</h1>"
     yield (
-        "<p>You came from an address that measures, with leave of the owner, which services a network shows. "
+        "<p>The address that led you here measures which services a network shows, with leave of those who own it. "
         "It looks for what is open by mistake, so that it can be closed.</p>"
     )
     yield f"<dl><dt>Addresses of this scanner ({escape(vantage)})</dt><dd>{escape(sources)}</dd>"
