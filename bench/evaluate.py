@@ -5,8 +5,8 @@
 Claim: 10,000 rules in each family × 1,000 endpoints × 4 zones in at most 2 seconds for both families together, with the rule
 that decides for each part of each zone. The ruleset is an access list as large sites have them: most rules allow some network
 to some address and port, every twentieth takes a part away again, every hundredth is a condition that is not understood; the
-rest is denied. The time to read the file is told apart. The answers are checked against a plain loop over all rules for a
-sample of packets.
+rest is denied. One core's time counts, so that a busy machine says the same; the time to read the file is told apart. The
+answers are checked against a plain loop over all rules for a sample of packets.
 """
 
 from __future__ import annotations
@@ -136,15 +136,17 @@ def main() -> int:
     read = time.perf_counter() - began
     questions = make_questions(rng, options.endpoints)
     seconds: list[float] = []
+    of_a_core: list[float] = []
     for _ in range(options.rounds):
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         evaluator = Evaluator(ruleset)
         answers = [evaluator.judge(question) for question in questions]
         seconds.append(time.perf_counter() - began)
+        of_a_core.append(time.process_time() - busy)
     parts = [part for answer in answers for part in answer]
     counts = {answer.value: sum(part.answer is answer for part in parts) for answer in Answer}
     wrong = check(ruleset, evaluator, questions, rng)
-    middle = statistics.median(seconds)
+    middle = statistics.median(of_a_core)
     print(f"{ruleset.rule_count:,} rules read in {read:.2f} s ({len(text) / 1e6:.1f} MB, {len(ruleset.faults)} not understood)")
     print(
         f"{len(questions):,} questions in {middle:.2f} s (median of {options.rounds}, least {min(seconds):.2f}), index included"

@@ -23,6 +23,7 @@ from reconshield.firewall.values import PROTOCOLS
 
 CLIENT_PORTS: Ranges = ((1024, 65535),)
 """Where connections come from unless asked otherwise: clients do not use the ports of the administrator."""
+NOT_LOOPBACK = complement(Field.IN_INTERFACE, (name_range("lo"),))
 SYN: Ranges = ((0x02, 0x02),)
 
 
@@ -76,29 +77,27 @@ class Question:
         destinations = intersect(self.destinations.ranges, addresses) if self.destinations is not None else addresses
         if not sources or not destinations:
             return None
-        own = {
-            Field.FAMILY: single(self.family),
-            Field.PROTOCOL: single(PROTOCOLS[self.transport]),
-            Field.PORT: self.ports,
-            Field.SOURCE: sources,
-            Field.DESTINATION: destinations,
-            Field.SOURCE_PORT: self.source_ports,
-            Field.IN_INTERFACE: self._arrival(),
-            Field.STATE: single(self.state),
-            Field.FLAGS: self._flags(),
-            Field.ICMP: self.icmp or EVERYTHING[Field.ICMP],
-            Field.MARK: single(0),
-            Field.CONNECTION_MARK: single(0),
-            Field.DESTINATION_KIND: single(AddressKind.UNICAST if self.through or self.outward else AddressKind.LOCAL),
-            Field.SOURCE_KIND: single(AddressKind.LOCAL if self.outward else AddressKind.UNICAST),
-            Field.TRANSLATED: single(0),
-        }
-        return tuple(own.get(field, EVERYTHING[field]) for field in Field)
+        region = list(EVERYTHING)
+        region[Field.FAMILY] = single(self.family)
+        region[Field.PROTOCOL] = single(PROTOCOLS[self.transport])
+        region[Field.PORT] = self.ports
+        region[Field.SOURCE] = sources
+        region[Field.DESTINATION] = destinations
+        region[Field.SOURCE_PORT] = self.source_ports
+        region[Field.IN_INTERFACE] = self._arrival()
+        region[Field.STATE] = single(self.state)
+        region[Field.FLAGS] = self._flags()
+        region[Field.ICMP] = self.icmp or EVERYTHING[Field.ICMP]
+        region[Field.MARK] = region[Field.CONNECTION_MARK] = region[Field.TRANSLATED] = single(0)
+        passing = self.through or self.outward
+        region[Field.DESTINATION_KIND] = single(AddressKind.UNICAST if passing else AddressKind.LOCAL)
+        region[Field.SOURCE_KIND] = single(AddressKind.LOCAL if self.outward else AddressKind.UNICAST)
+        return tuple(region)
 
     def _arrival(self) -> Ranges:
         if self.interface is not None:
             return (name_range(self.interface),)
-        return complement(Field.IN_INTERFACE, (name_range("lo"),))
+        return NOT_LOOPBACK
 
     def _flags(self) -> Ranges:
         if self.flags is not None:
