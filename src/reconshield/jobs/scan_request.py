@@ -15,7 +15,6 @@ from reconshield.knowledge.payloads import why_unmeasurable
 from reconshield.knowledge.ports import top_ports
 from reconshield.scan.engine import Options, engine_rate, may_be_raw
 from reconshield.scan.plan import expected_rate
-from reconshield.scan.udp import unmeasurable_ports
 from reconshield.scope import Targets
 
 COMMON_PORTS, COMMON_UDP = 1000, 100
@@ -117,6 +116,10 @@ def read_ports(text: str) -> PortSet:
 
 def leave_out(ports: PortSet, request: ScanRequest) -> tuple[PortSet, tuple[str, ...]]:
     """Take away the UDP ports to which nothing may be sent: without a datagram their state is not known, so they are said."""
+    if not ports.udp:
+        return ports, ()
+    from reconshield.scan.udp import unmeasurable_ports
+
     held = unmeasurable_ports(ports)
     if not held:
         return ports, ()

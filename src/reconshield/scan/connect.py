@@ -33,10 +33,7 @@ if TYPE_CHECKING:
     from reconshield.scan.plan import Plan
     from reconshield.scope import Targets
 
-__all__ = ["EXPECTED_RATE", "FRAME_BYTES", "BlockDone", "Options", "Progress", "measure"]
-
-EXPECTED_RATE = 20_000.0
-"""Pairs a second that one lane measures on a fast link; what blocks are cut by."""
+__all__ = ["FRAME_BYTES", "BlockDone", "Options", "Progress", "measure"]
 
 FRAME_BYTES = 74
 """A first packet of Linux to an IPv4 address: Ethernet 14, IP 20, TCP 20 and 20 of options."""

@@ -8,7 +8,7 @@
 TCP pairs are connected to (`connect`) or sent a SYN (`raw`), UDP pairs are asked (`udp` or `raw_udp`): `Options.engine` says
 whether packets are our own, `may_be_raw` whether this process may send such. Where several engines are needed they work at the
 same time on a portion of blocks, and a block is done when each has done its part; portions are so large that waiting for their
-last answers hardly shows, and so small that what waits for the slowest is small.
+last answers hardly shows, and so small that what waits for the slowest is small. Only the engines that a plan needs are loaded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ import numpy as np
 
 from reconshield.addresses import AddressSet
 from reconshield.host.abilities import may_open_raw
-from reconshield.scan import connect, raw, raw_udp, udp
 from reconshield.scan.batch import Batch
 from reconshield.scan.crew import BlockDone
 from reconshield.scan.effort import Options, Progress, raised_file_limit
@@ -41,6 +40,9 @@ __all__ = ["BlockDone", "Options", "Progress", "engine_rate", "may_be_raw", "mea
 
 PORTION = 65_536
 """Pairs of a portion in a plan with both transports; it has at least one block."""
+
+CONNECT_RATE, RAW_RATE, UDP_RATE, RAW_UDP_RATE = 20_000.0, 400_000.0, 5_000.0, 20_000.0
+"""Pairs a second that the engines are expected to measure on a fast link; what blocks are cut by."""
 
 LOOK = 0.1
 Part = Iterator[BlockDone | Progress]
@@ -71,6 +73,8 @@ def measure(
     """
     options, stop = options or Options(), stop or threading.Event()
     if plan.ports.udp:
+        from reconshield.scan import udp
+
         udp.check(plan, targets)  # refuses now what it would refuse in the first portion
     parts = _divide(plan, options)
     if len(parts) == 1:
@@ -80,14 +84,9 @@ def measure(
 
 def engine_rate(ports: PortSet, engine: str = "connect") -> float:
     """Endpoints a second that the engine is expected to measure on a fast link."""
-    udp_rate = raw_udp.EXPECTED_RATE if engine == "raw" else udp.EXPECTED_RATE
-    tcp_rate = raw.EXPECTED_RATE if engine == "raw" else connect.EXPECTED_RATE
-    if not ports.udp:
-        return tcp_rate
-    if not ports.tcp:
-        return udp_rate
+    speeds = (RAW_RATE, RAW_UDP_RATE) if engine == "raw" else (CONNECT_RATE, UDP_RATE)
     tcp = replace(ports, udp=()).count / ports.count
-    return 1 / max(tcp / tcp_rate, (1 - tcp) / udp_rate)
+    return 1 / max(tcp / speeds[0], (1 - tcp) / speeds[1])
 
 
 def may_be_raw() -> bool:
@@ -98,9 +97,11 @@ def may_be_raw() -> bool:
 def _divide(plan: Plan, options: Options) -> list[_Share]:
     """Which engine measures what. Raw UDP cannot reach this machine's own addresses; those are asked in the ordinary way."""
     tcp = replace(plan.ports, udp=()).count / plan.ports.count
-    parts = [_Share(raw.measure if options.engine == "raw" else connect.measure, tcp, tcp)] if plan.ports.tcp else []
+    parts = [_Share(_tcp_engine(options.engine), tcp, tcp)] if plan.ports.tcp else []
     if not plan.ports.udp:
         return parts
+    from reconshield.scan import raw_udp, udp
+
     reached = raw_udp.reachable(plan.targets) if options.engine == "raw" else AddressSet()
     rest = plan.targets - reached
     for start, which in ((raw_udp.measure, reached), (udp.measure, rest)):
@@ -108,6 +109,16 @@ def _divide(plan: Plan, options: Options) -> list[_Share]:
             share = (1 - tcp) * which.count / plan.targets.count
             parts.append(_Share(partial(start, among=which if reached and rest else None), share, 1 - tcp))
     return parts
+
+
+def _tcp_engine(name: str) -> Start:
+    if name == "raw":
+        from reconshield.scan import raw
+
+        return raw.measure
+    from reconshield.scan import connect
+
+    return connect.measure
 
 
 def _measure_parts(

@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from reconshield.scan.plan import Plan
     from reconshield.scope import Targets
 
-EXPECTED_RATE = 400_000.0
-"""Pairs a second on a fast link; what blocks are cut by."""
-
 FRAME_BYTES = 58
 """A SYN to an IPv4 address: Ethernet 14, IP 20, TCP 20 and one option of 4."""
 

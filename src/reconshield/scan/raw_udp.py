@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from reconshield.scan.plan import Plan
     from reconshield.scope import Targets
 
-EXPECTED_RATE = 20_000.0
-"""Questions a second that are to be expected; what blocks are cut by."""
-
 FIRST_WINDOW, MOST_WINDOW = 2048.0, 65_536
 
 

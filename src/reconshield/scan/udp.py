@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from reconshield.scan.plan import Plan
     from reconshield.scope import Targets
 
-EXPECTED_RATE = 5_000.0
-"""Questions a second that a fast link bears where most are answered or refused; what blocks are cut by."""
-
 FRAME_BYTES = 42
 """An empty datagram to an IPv4 address: Ethernet 14, IP 20, UDP 8."""
 
