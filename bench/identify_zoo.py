@@ -144,9 +144,12 @@ def ask_nmap(watcher: Namespace, truths: list[Truth]) -> Claims:
             service = port.find("service")
             if service is not None and service.get("method") == "probed":
                 tls = "implicit" if service.get("tunnel") == "ssl" else "none"
-                name = service_id(service.get("name", "unknown"))
-                name = NMAP_NAMES.get(name, name)
                 product, version = service.get("product", ""), service.get("version", "")
+                name = service.get("name", "unknown")
+                if name.startswith("mosquitto version "):  # nmap gives the whole answer as the name
+                    name, product, version = "mqtt", "Mosquitto", name.split()[-1]
+                name = service_id(name)
+                name = NMAP_NAMES.get(name, name)
                 claims[int(port.get("portid", 0)), transport] = Claim(name, product, version.split(" ")[0], tls, None)
     return claims
 

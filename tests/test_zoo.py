@@ -54,6 +54,9 @@ def test_unknown_keys_are_refused() -> None:
         ),
         (Claim("http", "", "", "implicit"), Verdict(False, False, False, False, missed=REDIS.weak)),
         (Claim("redis", "KeyDB", "7.0.15.v1", "none", None), Verdict(True, False, True, True)),
+        (Claim("redis", "Redis", "5-7.0.15-x", "none", None), Verdict(True, True, True, True)),
+        (Claim("redis", "Redis", "17.0.15", "none", None), Verdict(True, True, False, True)),
+        (Claim("redis", "Redis", "7.0.151", "none", None), Verdict(True, True, False, True)),
     ],
 )
 def test_claims_are_judged(claim: Claim, verdict: Verdict) -> None:

@@ -1,12 +1,13 @@
 """Compare what a scanner said of the zoo with the truth. Pure: the versions that packages have are given.
 
-A service is right under its own id; a product under the truth's name, case aside; a version when it is the upstream version, or
-that with the vendor's own suffix (`9.4.57.v20241219`). What no truth shows is not asked for, but a version that is stated and
-differs from the package's is an error (`wrong`). A weakness is a check's id; what fires beyond the truth is a false claim.
+A service is right under its own id; a product under the truth's name, case aside; a version when the upstream version stands in
+it as a whole (`9.4.57.v20241219`, `5.5.5-10.11.19-MariaDB`). What no truth shows is not asked for, but a version that is stated
+where none is shown is an error. A weakness is a check's id; what fires beyond the truth is a false claim.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def judge(truth: Truth, version: str, claim: Claim) -> Verdict:
 
 
 def same_version(true: str, claimed: str) -> bool:
-    return claimed == true or claimed.startswith((f"{true}.v", f"{true}-", f"{true}+"))
+    return re.search(rf"(?<![\d.]){re.escape(true)}(?!\.?\d)", claimed) is not None
 
 
 def total(verdicts: Iterable[Verdict]) -> Mapping[str, tuple[int, int]]:
