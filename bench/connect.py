@@ -33,7 +33,7 @@ HALF_DROPPED = (
 
 NMAP = ("nmap", "-sT", "-n", "-Pn", "-T4")
 OURS = (sys.executable, "-m", "reconshield", "scan", TARGET)
-FLAGS = ("--authorized-by", "bench", "--level", "2", "--fast", "--yes", "--format", "jsonl")
+FLAGS = ("--engine", "connect", "--authorized-by", "bench", "--level", "2", "--fast", "--yes", "--format", "jsonl")
 
 
 def time_nmap(scanner: Namespace, ports: str) -> tuple[float, set[int]]:

@@ -230,6 +230,14 @@ class Factor:
     source: str
 
 
+THRESHOLDS = ((75, "critical"), (50, "high"), (30, "medium"))
+
+
+def rating_of(score: int) -> str:
+    """The rating word of a score: 75 critical, 50 high, 30 medium, else low."""
+    return next((word for least, word in THRESHOLDS if score >= least), "low")
+
+
 @dataclass(frozen=True, slots=True)
 class Risk:
     """Harm in a context: 0 to 100, the rating of that score, and every factor that was added."""

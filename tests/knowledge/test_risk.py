@@ -9,7 +9,7 @@ import pytest
 from reconshield.knowledge import risk
 from reconshield.knowledge.catalog import load_catalog
 from reconshield.knowledge.records import STEPS, EndpointEntry, ServiceEntry
-from reconshield.model import Factor, Risk
+from reconshield.model import Factor, Risk, rating_of
 
 GOLDEN = [
     line.split("\t")
@@ -49,7 +49,7 @@ def test_golden_rating(row: list[str]) -> None:
     [(0, "low"), (29, "low"), (30, "medium"), (49, "medium"), (50, "high"), (74, "high"), (75, "critical"), (100, "critical")],
 )
 def test_thresholds(score: int, rating: str) -> None:
-    assert risk.rating_of(score) == rating
+    assert rating_of(score) == rating
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ FACTS = [
 )
 def test_endpoint_risk(start: Risk, facts: dict[str, object], context: list[Factor], score: int, added: list[str]) -> None:
     result = risk.endpoint_risk(start, facts, context)
-    assert (result.score, result.rating) == (score, risk.rating_of(score))
+    assert (result.score, result.rating) == (score, rating_of(score))
     assert [factor.name for factor in result.factors[len(start.factors) :]] == added
     assert risk.clamp(sum(factor.points for factor in result.factors)) == result.score
 
@@ -160,9 +160,7 @@ def test_would_lower(port: int, transport: str, ways: list[tuple[int, str, str]]
 def test_every_way_lowers() -> None:
     for entry, endpoint in load_catalog().endpoints:
         score = risk.base_risk(endpoint).score
-        assert all(
-            0 <= way.score < score and way.rating == risk.rating_of(way.score) for way in risk.would_lower(entry, endpoint)
-        )
+        assert all(0 <= way.score < score and way.rating == rating_of(way.score) for way in risk.would_lower(entry, endpoint))
 
 
 def test_arithmetic_says_when_it_is_cut() -> None:

@@ -94,6 +94,8 @@ def called_verb(words: list[str]) -> str | None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # NumPy's linear algebra, of which nothing here has any use, would start a thread for each core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Loading makes some hundred thousand objects that stay; looking through them at the usual pace costs a tenth of a second.
     gc.set_threshold(100_000, 20, 20)
     try:
@@ -120,6 +122,7 @@ def main() -> None:
         code = _report_full(error) if error.errno in NO_SPACE else _report_bug(error)
     except Exception as error:  # noqa: BLE001 - the last resort: a bug is named and can be reported, its data is not printed
         code = _report_bug(error)
+    gc.freeze()  # what is left goes with the process; looking through it for cycles first would take as long as a look-up
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -14,15 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reconshield.inventory import Array, Change, Measurement, diff, endpoints_of, is_flapping
-from reconshield.jobs.context import Context, load_context
 from reconshield.jobs.coverage import is_among, load_doubted, load_measurement, plan_of
 from reconshield.jobs.lookback import Past, earlier_runs, look_back, services_before
 from reconshield.model import Endpoint, Risk, State
-from reconshield.policy import Policy
 from reconshield.report.changes import RatedChange
 from reconshield.report.result import NOT_BELIEVED, Summary
 from reconshield.store.changes import KeptChange, add_changes, list_changes
@@ -30,6 +29,10 @@ from reconshield.store.db import Store
 from reconshield.store.exposures import Turn, open_before, save_turns
 from reconshield.store.observations import STORED
 from reconshield.store.runs import Run, finish_run, has_later_run
+
+if TYPE_CHECKING:
+    from reconshield.jobs.context import Context
+    from reconshield.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ def find_changes(store: Store, run: Run, policy: Policy | None, unconfirmed: Col
     ]
     if not changes:
         return Found(run)
+    from reconshield.jobs.context import load_context
+
     context = load_context(store, run, policy, new_only=True)
     return Found(run, tuple(rate_change(context, change) for change in changes))
 

@@ -11,13 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from reconshield.jobs.measured import load_measured
 from reconshield.knowledge.risk import context_point
 from reconshield.model import Endpoint, Factor, Service
-from reconshield.policy import Policy
-from reconshield.policy.judgement import Judgement, judge
-from reconshield.policy.records import Expectation
-from reconshield.policy.verdict import Verdict
 from reconshield.report.result import RatedService, Standing
 from reconshield.store.db import Store
 from reconshield.store.exposures import Exposure, open_at
@@ -26,6 +21,9 @@ from reconshield.text import local_time
 
 if TYPE_CHECKING:
     from reconshield.jobs.judge import Judge
+    from reconshield.policy import Policy
+    from reconshield.policy.judgement import Judgement
+    from reconshield.policy.verdict import Verdict
 
 NEW_SECONDS = 7 * 86_400.0
 """How long an endpoint counts as newly opened."""
@@ -58,8 +56,9 @@ class Context:
 
     def points(self, endpoint: Endpoint, opened: Opened | None = None) -> Iterator[Factor]:
         verdict = self.verdicts.get(endpoint)
-        if verdict and verdict.kind == "expected" and isinstance(verdict.entry, Expectation):
-            yield context_point("allow-listed", owner=verdict.entry.owner, expires=verdict.entry.expires)
+        expected = verdict.expectation if verdict else None
+        if expected:
+            yield context_point("allow-listed", owner=expected.owner, expires=expected.expires)
             return
         shut, seen = opened or self.opened(endpoint) or (None, None)
         if shut is not None and seen is not None and self.now - seen < NEW_SECONDS:
@@ -83,6 +82,14 @@ class Context:
         return Standing(verdict.kind if verdict else None, since, zone, assets, owner)
 
 
+def judge_run(store: Store, run: Run, policy: Policy, at: float) -> Judgement:
+    """The policy's word on a run. Loaded here, because most scans are made without one."""
+    from reconshield.jobs.measured import load_measured
+    from reconshield.policy.judgement import judge
+
+    return judge(policy, load_measured(store, run), at)
+
+
 def load_context(
     store: Store, run: Run, policy: Policy | None, judged_at: float | None = None, *, new_only: bool = False
 ) -> Context:
@@ -91,7 +98,7 @@ def load_context(
     `new_only`: only risks are wanted, so of all that is open only what has newly opened is looked up.
     """
     now = run.finished or run.started
-    judgement = judge(policy, load_measured(store, run), judged_at or now) if policy else None
+    judgement = judge_run(store, run, policy, judged_at or now) if policy else None
     verdicts: dict[Endpoint, Verdict] = {}
     for verdict in judgement.verdicts() if judgement else ():
         if verdict.endpoint and verdict.finding is None and verdict.kind != "missing" and verdict.seen:

@@ -22,6 +22,7 @@ from reconshield.jobs.doubt import UNPROVEN, find_crowds, look_again, set_aside,
 from reconshield.jobs.grants import authorise_scan
 from reconshield.jobs.policy import try_policy
 from reconshield.jobs.rates import RateHistory
+from reconshield.jobs.readiness import Readiness
 from reconshield.jobs.requests import list_targets
 from reconshield.jobs.results import head_of, held_of, summarise
 from reconshield.jobs.scan_request import (
@@ -214,10 +215,9 @@ def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop:
     last = Progress(0, 0, 0.0, 0, None, None)
     slowed: dict[str, None] = {}
     rates = RateHistory(begin)
-    ready: threading.Thread | None = None
+    ready = Readiness(prepared.targets.level)
     for event in measure_blocks(store, prepared, run.id, stop):
-        if ready is None and isinstance(event, Measured) and (event.batch["state"] == State.OPEN).any():
-            ready = get_ready(prepared.targets.level)
+        ready.prepare(found_open=last.open > 0)
         if isinstance(event, Progress):
             last = event
             rates.add(clock(), event.rate)
@@ -260,26 +260,6 @@ def begin_run(store: Store, prepared: Prepared, now: float) -> Run:
         now=now,
         options=kept_options(prepared),
     )
-
-
-def get_ready(level: int) -> threading.Thread:
-    """Load what identifies and judges while the engine waits for answers; used later from here on, so nothing is waited for."""
-
-    def load() -> None:
-        import reconshield.jobs.judge
-        from reconshield.knowledge.index import load_index
-
-        load_index()
-        import reconshield.jobs.changes
-        import reconshield.jobs.confirm
-
-        if level >= IDENTIFY_LEVEL:
-            import reconshield.identify.drive
-            import reconshield.identify.probes  # noqa: F401
-
-    thread = threading.Thread(target=load, name="get ready", daemon=True)
-    thread.start()
-    return thread
 
 
 def kept_options(prepared: Prepared) -> Mapping[str, Any]:

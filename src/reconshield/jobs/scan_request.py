@@ -10,8 +10,6 @@ from itertools import islice
 
 from reconshield.addresses import PortSet, parse_ports
 from reconshield.errors import UserError
-from reconshield.knowledge.names import ports_of
-from reconshield.knowledge.payloads import why_unmeasurable
 from reconshield.knowledge.ports import top_ports
 from reconshield.scan.engine import Options, engine_rate, may_be_raw
 from reconshield.scan.plan import expected_rate
@@ -84,6 +82,8 @@ def choose_ports(request: ScanRequest) -> PortSet:
 
 def common_udp() -> PortSet:
     """The commonest UDP ports that may be asked."""
+    from reconshield.knowledge.payloads import why_unmeasurable
+
     usable = (port for port in top_ports(65_535, "udp") if why_unmeasurable(port) is None)
     return PortSet(udp=tuple((port, port) for port in islice(usable, COMMON_UDP)))
 
@@ -102,6 +102,8 @@ def read_ports(text: str) -> PortSet:
     """The ports of `-p`, names looked up. A name without a port in the transport that it stands under is a `UserError`."""
     asked = parse_ports(text)
     ports = asked.ports
+    if asked.names:
+        from reconshield.knowledge.names import ports_of
     for transport, name in asked.names:
         found = ports_of(name, transport)
         if not found:

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reconshield.knowledge.risk import base_risk, rating_of
+from reconshield.model import rating_of
 
 FORMAT = 1
 SEARCHED = ("text", "because", "seen", "setting", "question", "family", "cve", "product", "role_text")
@@ -121,6 +121,8 @@ def build_index(*, packaged: bool = False) -> dict[str, Any]:
 
 
 def _summarise(entry: Any) -> dict[str, Any]:
+    from reconshield.knowledge.risk import base_risk
+
     keys = ("id", "name", "full_name", "registered", "aliases", "clusters", "products")
     texts, techniques = _texts_of(entry)
     return {

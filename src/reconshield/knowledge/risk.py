@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from reconshield.knowledge.records import STEPS, EndpointEntry, ServiceEntry
-from reconshield.model import Factor, Json, Risk
+from reconshield.model import THRESHOLDS, Factor, Json, Risk, rating_of
 
 MAXIMA = {name: steps[0] for name, steps in STEPS.items()}
 """The most points that each factor of the base rating can have."""
 
-THRESHOLDS = ((75, "critical"), (50, "high"), (30, "medium"))
 BORDER = 5
 MODEL = "reconshield"
 
@@ -72,11 +71,6 @@ class Lower:
     rating: str
     text: str
     arithmetic: str
-
-
-def rating_of(score: int) -> str:
-    """The rating word of a score: 75 critical, 50 high, 30 medium, else low."""
-    return next((word for least, word in THRESHOLDS if score >= least), "low")
 
 
 def clamp(points: int) -> int:

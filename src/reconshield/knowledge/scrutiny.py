@@ -18,7 +18,7 @@ from reconshield.knowledge.consistency import OWN_SOURCE, records_in
 from reconshield.knowledge.kev import Exploited
 from reconshield.knowledge.malware import KnownUse
 from reconshield.knowledge.records import ServiceEntry
-from reconshield.knowledge.risk import rating_of
+from reconshield.model import rating_of
 from reconshield.toml.schema import Fault, Path
 
 PENDING: frozenset[str] = frozenset()

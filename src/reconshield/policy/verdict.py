@@ -62,6 +62,11 @@ class Verdict:
         return self.box.count if self.box else 1
 
     @property
+    def expectation(self) -> Expectation | None:
+        """The entry that expects what answers there, where it does so."""
+        return self.entry if self.kind == "expected" and isinstance(self.entry, Expectation) else None
+
+    @property
     def line(self) -> int | None:
         return self.entry.line if self.entry else None
 

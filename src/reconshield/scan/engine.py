@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reconshield.addresses import AddressSet
-from reconshield.host.abilities import may_open_raw
 from reconshield.scan.batch import Batch
 from reconshield.scan.crew import BlockDone
 from reconshield.scan.effort import Options, Progress, raised_file_limit
@@ -91,6 +90,8 @@ def engine_rate(ports: PortSet, engine: str = "connect") -> float:
 
 def may_be_raw() -> bool:
     """Whether this process may send and hear raw packets."""
+    from reconshield.host.abilities import may_open_raw
+
     return sys.platform == "linux" and may_open_raw()
 
 

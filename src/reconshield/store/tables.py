@@ -192,14 +192,8 @@ ALERTS = Table(
 )
 """Trouble that stands or stood, one row an episode. Of one fingerprint only one can stand, whoever writes at the same time."""
 
-STANDING = Index(
-    "alerts_standing",
-    ALERTS.c.workspace,
-    ALERTS.c.fingerprint,
-    unique=True,
-    sqlite_where=ALERTS.c.resolved_at.is_(None),
-    postgresql_where=ALERTS.c.resolved_at.is_(None),
-)
+STANDING = "CREATE UNIQUE INDEX alerts_standing ON alerts (workspace, fingerprint) WHERE resolved_at IS NULL"
+"""As text, because an `Index` with PostgreSQL's condition would load its dialect into every command."""
 
 DELIVERIES = Table(
     "deliveries",
@@ -330,5 +324,5 @@ $$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$""",
 def create_tables(connection: Connection) -> None:
     """Make everything in an empty database, inside the caller's transaction."""
     METADATA.create_all(connection, checkfirst=False)
-    for guard in AUDIT_GUARDS[connection.dialect.name]:
-        connection.exec_driver_sql(guard)
+    for statement in (STANDING, *AUDIT_GUARDS[connection.dialect.name]):
+        connection.exec_driver_sql(statement)
