@@ -10,7 +10,8 @@ the rounds counts. Start-up is in both.
 
 Claim, with packet sockets: 1,000 hosts × the 100 commonest UDP ports, 20 services live, the rest silent and (target with
 icmp_ratelimit=0) closed, in at most a tenth of the time of `nmap -sU -T4`, and no live service missed. nmap is timed on the 50
-hosts that have the services, and its time multiplied by 20.
+hosts that have the services, and its time multiplied by 20. Ours runs with `--fast --yes`, as nmap does with -T4; at the
+default ceiling of 25,000 a second the 136,000 questions alone take five and a half seconds.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def measure_network(rounds: int) -> bool:
     ratio = medians["nmap"] / medians["ours"]
     print(f"{HOSTS:,} hosts × 100 UDP ports: {len(places)} live, silent below 1,024, else closed and said; median of {rounds}")
     print(f"  {medians['nmap']:7.1f} s  nmap -sU -T4, timed on {NMAP_HOSTS} hosts and multiplied by {HOSTS // NMAP_HOSTS}")
-    print(f"  {medians['ours']:7.1f} s  reconshield scan {dict(sorted(states.items()))}")
+    print(f"  {medians['ours']:7.1f} s  reconshield scan --fast {dict(sorted(states.items()))}")
     print(f"  {ratio:7.1f} × as fast as nmap; live services all found: {'yes' if complete else 'NO'}", flush=True)
     return complete and ratio >= 10
 
