@@ -529,3 +529,38 @@ def test_the_command_chooses_raw_and_says_what_it_knows(world: World, tmp_path: 
     low, high = answer.summary["recall_estimate"]
     assert 0.999 < low <= high == 1
     assert answer.summary["rates"]
+
+
+def test_memory_stays_flat_in_a_slash_8() -> None:
+    """16.7 million addresses, none of which answers, at full speed for some seconds: both processes together under 300 MB."""
+    with Lab() as lab:
+        scanner, target = lab.namespace("scan"), lab.namespace("sink")
+        _, far = lab.link(scanner, target, "192.168.8.1/24", "192.168.8.2/24")
+        scanner.run("ip", "route", "add", "10.0.0.0/8", "via", "192.168.8.2")
+        hook = f'type filter hook ingress device "{far}" priority 0;'
+        target.firewall(f"table netdev sink {{ chain in {{ {hook} ip daddr 10.0.0.0/8 drop; }}; }}")
+        out = scanner.python(SLASH_8, str(Path(__file__).parents[1]))
+    blocks, most = map(int, out.split())
+    assert blocks > 1
+    assert most < 300_000
+
+
+SLASH_8 = """
+import os, sys, threading, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from reconshield.scan.plan import make_plan
+from system.test_raw import BlockDone, Options, PortSet, raw, targets_of
+allowed, stop, began, blocks, most = targets_of("10.0.0.0/8"), threading.Event(), time.monotonic(), 0, 0
+plan = make_plan(allowed.addresses, PortSet(tcp=((80, 80),)), rate=raw.EXPECTED_RATE)
+def peak(process):
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if "VmHWM" in line)  # one that has ended has none
+for event in raw.measure(plan, allowed, range(plan.blocks), Options(per_host=None, per_net=None, retries=0), stop):
+    blocks += isinstance(event, BlockDone)
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    most = max([most, *(peak(os.getpid()) + peak(child) for child in children)])
+    if time.monotonic() > began + 6:
+        stop.set()
+print(blocks, most)
+"""

@@ -22,9 +22,10 @@ PROGRESS_SECONDS = 0.2
 class Options:
     """How hard to work. `rate` and `per_host` in attempts a second (None: no limit; exempt addresses never have a limit of
     their own), `per_net` addresses a second of one IPv4 /24 or IPv6 /64 that have not answered, `retries` of a silent endpoint
-    at least, `window` sockets open at once at most, `senders` threads that push raw packets, `patience` the seconds for which a
-    host that thins out its ICMP errors is asked at its own pace about its closed UDP ports. `engine` is `connect` or `raw`:
-    packets of our own; the process must have the right to send them.
+    at least, `window` sockets open at once at most, `senders` threads that push raw packets, `first_wait` the time-out of raw
+    packets while nobody has answered, `patience` the seconds for which a host that thins out its ICMP errors is asked at its
+    own pace about its closed UDP ports. `engine` is `connect` or `raw`: packets of our own; the process must have the right to
+    send them.
     """
 
     rate: float | None = None
@@ -34,6 +35,7 @@ class Options:
     window: int = 8192
     senders: int = 1
     patience: float = 120.0
+    first_wait: float = 1.2
     engine: str = "connect"
 
 

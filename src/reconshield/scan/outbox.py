@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from reconshield.scan import verdicts
 from reconshield.scan.controls import MOST_MIXED, Controls
-from reconshield.scan.flight import Flight, Rows
+from reconshield.scan.flight import Flight, Rows, span
 from reconshield.scan.gates import HostGate, NetGate
 from reconshield.scan.neighbours import FAILED, READY, Neighbours
 from reconshield.scan.pacing import LossMeter, RoundTrip, TokenBucket
@@ -31,6 +31,8 @@ from reconshield.scan.syn import Heard, SynMethod
 from reconshield.scan.verdicts import Verdict
 from reconshield.scan.wires import CHUNK, Wires, has_mac, link_of
 
+MOST_PAIRS = CHUNK - MOST_MIXED
+"""Pairs that are sent to at once at most, so that there is room for controls among them."""
 PARKED_PAUSE = 0.005
 """Seconds between two looks at what is parked."""
 MOST_PARKED = 16_384
@@ -153,12 +155,12 @@ class Outbox:
         self._parked_count -= looked
         for segments in flights.values():
             rows = np.concatenate([segment.rows for segment in segments])
-            for at in range(0, rows.size, CHUNK):
-                self._send_some(segments[0].flight, rows[at : at + CHUNK], now, park=True)
+            for at in range(0, rows.size, MOST_PAIRS):
+                self._send_some(segments[0].flight, rows[at : at + MOST_PAIRS], now, park=True)
 
     def _send_some(self, flight: Flight, rows: Rows, now: float, *, park: bool = False) -> None:
         """Send the first pairs of a row as far as the rate allows; the rest goes back to where it came from."""
-        granted = self._pace.bucket.take(now, min(CHUNK, rows.size))
+        granted = self._pace.bucket.take(now, min(MOST_PAIRS, rows.size))
         if granted < rows.size:
             rest = Segment(flight, rows[granted:])
             if park:
@@ -175,13 +177,16 @@ class Outbox:
 
     def _send_rows(self, flight: Flight, rows: Rows, now: float) -> int:
         """Send to those of the pairs that have no verdict yet and can be sent to now."""
-        fresh = rows[flight.is_new(rows)]
+        is_new = flight.is_new(rows)
+        fresh = rows if is_new.all() else rows[is_new]
         flight.unsent -= rows.size - fresh.size
-        sent = 0
-        for number in numbers_in(flight.which[fresh]) if fresh.size else []:
-            ours = fresh[flight.which[fresh] == number]
-            sent += self._send_by(number, flight, ours, now)
-        return sent
+        if not fresh.size:
+            return 0
+        which = flight.which[span(fresh)]
+        numbers = numbers_in(which)
+        if len(numbers) == 1:
+            return self._send_by(numbers[0], flight, fresh, now)
+        return sum(self._send_by(number, flight, fresh[which == number], now) for number in numbers)
 
     def _send_by(self, number: int, flight: Flight, rows: Rows, now: float) -> int:
         """Send by one route what it has room for, and set aside the rest."""
@@ -191,7 +196,7 @@ class Outbox:
             self._unreachable(flight, rows, verdict or verdicts.NO_ROUTE)
             return 0
         room = self._gear.wires.room(number, rows.size + MOST_MIXED)
-        fitting = min(rows.size, max(1, room - MOST_MIXED) if room else 0)
+        fitting = min(rows.size, room)
         if fitting < rows.size:
             self.is_blocked = not room
             self._queue.appendleft(Segment(flight, rows[fitting:]))
@@ -202,7 +207,7 @@ class Outbox:
         packets = self._mix_in_controls(number, flight, rows, mac, room - rows.size, now)
         hi, lo, port, attempt = packets.columns
         asked = self._gear.method.ask(hi, lo, port, attempt, self._mac(number, packets.mac), is_v4=shape.is_v4)
-        self._gear.wires.send(number, shape, asked, flight.sent, rows)
+        self._gear.wires.send(number, shape, asked, flight.sent, span(rows))
         self.sent += packets.mac.shape[0]
         self.repeated += rows.size if flight.attempt else 0
         flight.unsent -= rows.size
@@ -211,7 +216,8 @@ class Outbox:
     def _mix_in_controls(self, number: int, flight: Flight, rows: Rows, mac: U8, spare: int, now: float) -> Packets:
         """The packets to some pairs, and among them controls at places taken by chance: they must fare like the others."""
         attempt = np.full(rows.size, flight.attempt, dtype=np.uint8)
-        columns = [*(flight.table[name][rows] for name in ("hi", "lo", "port")), attempt]
+        places = span(rows)
+        columns = [*(flight.table[name][places] for name in ("hi", "lo", "port")), attempt]
         chosen = self._pace.controls.choose(now, self._pace.path.rate, number, spare)
         if not chosen:
             return Packets(columns, mac)
@@ -225,14 +231,15 @@ class Outbox:
             else:
                 self._pace.controls.take_back(control)
         table, hop = table[may_go], hop[may_go]
-        places = self._pace.controls.places(table.size, rows.size)
-        mixed = [np.insert(column, places, table[name]) for column, name in zip(columns, table.dtype.names or (), strict=True)]
-        return Packets(mixed, np.insert(mac, places, hop, axis=0))
+        among = self._pace.controls.places(table.size, rows.size)
+        mixed = [np.insert(column, among, table[name]) for column, name in zip(columns, table.dtype.names or (), strict=True)]
+        return Packets(mixed, np.insert(mac, among, hop, axis=0))
 
     def _choose(self, flight: Flight, rows: Rows, now: float) -> tuple[Rows, U8]:
         """Those pairs that may be sent to now, with the next hop's address; the others are parked, or settled for good."""
-        hi, lo = flight.table["hi"][rows], flight.table["lo"][rows]
-        known, mac = self._gear.neighbours.look_up(flight.which[rows], hi, lo)
+        places = span(rows)
+        hi, lo = flight.table["hi"][places], flight.table["lo"][places]
+        known, mac = self._gear.neighbours.look_up(flight.which[places], hi, lo)
         may_go = known == READY
         if not may_go.all():
             failed = rows[known == FAILED]

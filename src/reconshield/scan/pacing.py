@@ -36,6 +36,10 @@ class TokenBucket:
         self._tokens -= granted
         return granted
 
+    def holds(self, count: int) -> bool:
+        """Whether so many attempts could go, as far as the last `take` knew."""
+        return self.rate is None or self._tokens >= count
+
     def give_back(self, count: int) -> None:
         """Attempts that were taken and not made."""
         self._tokens += count

@@ -5,7 +5,7 @@ They are judged in groups, each by the rate at which it was sent, when the fate 
 
     as much lost as before         the path bears it, and after a limit was seen it is tried a little faster
     clearly more lost              the limit: what came through, and a tenth less
-    less speed, the same loss      the loss has nothing to do with speed (a bad radio link): it is the base from now on
+    twice less speed, the same     the loss has nothing to do with speed (a bad radio link): it is the base from now on
 
 Until a limit is seen the rate doubles with every round trip in which most controls answered, up to the ceiling or to what this
 machine can do. Without an endpoint that answers nothing is known, and nothing holds it back. Times are seconds of any steady
@@ -18,9 +18,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from math import inf, sqrt
 
-FIRST_RATE = 2_000.0
+FIRST_RATE, FIRST_FREE_RATE = 2_000.0, 16_000.0
+"""Under a ceiling, and where somebody has said that there shall be none."""
 LEAST_RATE = 100.0
-STEP_SECONDS = 0.025
+STEP_SECONDS = 0.01
 """A step of the first growth lasts so long at least, and a round trip."""
 
 GROUP = 32
@@ -35,8 +36,8 @@ MOSTLY = 0.6
 """The share of the controls asked since the last step that must have answered for another one."""
 HEADROOM = 4.0
 """A rate is raised up to so many times of what was achieved: a machine that stalls for a moment catches up."""
-HELPED = 0.7
-"""A back-off that leaves more than this share of the loss has not helped."""
+HELPED, ENOUGH = 0.7, 2
+"""A back-off that leaves more than this share of the loss has not helped; after two of them in a row speed is not the cause."""
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ class PathRate:
     """Packets a second. `ceiling` None: as fast as this machine can; `slowed` says why when the path was the limit."""
 
     ceiling: float | None = None
-    rate: float = FIRST_RATE
+    rate: float = 0.0
     slowed: str | None = None
     base: float = 0.0
     """Loss that has nothing to do with the rate."""
@@ -70,6 +71,7 @@ class PathRate:
     _next: float = 0.0
     _achieved: float = 0.0
     _creep: float = CREEP
+    _vain: int = 0
     _before: float | None = None
     """The loss before the last back-off, until it is known whether that has helped."""
     _groups: deque[Group] = field(default_factory=deque)
@@ -77,7 +79,7 @@ class PathRate:
     _heard: int = 0
 
     def __post_init__(self) -> None:
-        self.rate = min(self.rate, self.ceiling or inf)
+        self.rate = self.rate or (FIRST_FREE_RATE if self.ceiling is None else min(FIRST_RATE, self.ceiling))
 
     def ask(self) -> Group:
         """A control is asked now: the group that it belongs to, for `answer` or `lose`."""
@@ -122,10 +124,11 @@ class PathRate:
         return not controls or (self._limit == inf and 0 < self._asked * MOSTLY <= self._heard)
 
     def _judge(self, group: Group) -> None:
-        if self._before is not None and group.loss > HELPED * self._before:
-            self.base, self._limit = group.loss, inf
-        self._before = None
         chance = 3 * sqrt(max(self.base, 0.02) * (1 - self.base) / group.asked)
+        self._vain = self._vain + 1 if self._has_not_helped(group) else 0
+        if self._vain >= ENOUGH:
+            self.base, self._limit, self._vain = group.loss, inf, 0
+        self._before = None
         if group.loss > self.base + max(NOTICEABLE, chance):
             self._before = group.loss
             self._back_off(BACK_OFF * group.rates / group.asked * (1 - group.loss) / (1 - self.base))
@@ -136,6 +139,13 @@ class PathRate:
             self._set(self.rate * (1 + self._creep))
             self._creep = min(1.0, 2 * self._creep)
             self._groups.clear()  # they were sent at another rate
+
+    def _has_not_helped(self, group: Group) -> bool:
+        """Whether the loss is what it was before the rate was lowered, as far as can be told. More of it is another limit."""
+        if self._before is None:
+            return False
+        chance = 2 * sqrt(self._before * (1 - self._before) / group.asked)
+        return HELPED * self._before < group.loss <= self._before + chance
 
     def _back_off(self, rate: float) -> None:
         self._limit = max(LEAST_RATE, min(rate, self.rate))

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 FRAME_BYTES = 58
 """A SYN to an IPv4 address: Ethernet 14, IP 20, TCP 20 and one option of 4."""
 
+ONE_FLOOR, MANY_FLOOR = 0.1, 0.5
+"""Seconds that an answer is waited for at least: from one host, and from several, of which the slowest counts."""
+
 BLOCKS_KEPT = 4
 """Finished blocks that wait for a slow reader: ten megabytes each at most."""
 
@@ -84,7 +87,7 @@ class _Scan:
 
     def make_lane(self, world: World[Flight], tally: Tally) -> RawLane:
         """Open everything that needs privileges, and give them up."""
-        options = self._options
+        options, one = self._options, self._plan.targets.count == 1
         method = SynMethod(Cookies(secrets.token_bytes(KEY_BYTES)), self._sources)
         gear = Gear(
             plan=self._plan,
@@ -95,7 +98,7 @@ class _Scan:
         )
         drop_capabilities()
         pace = RawPace(
-            rtt=RoundTrip(floor=0.1 if self._plan.targets.count == 1 else 0.5),
+            rtt=RoundTrip(floor=min(options.first_wait, ONE_FLOOR if one else MANY_FLOOR), first=options.first_wait),
             loss=LossMeter(retries=options.retries),
             bucket=TokenBucket(options.rate),
             path=PathRate(ceiling=options.rate),

@@ -29,7 +29,7 @@ MOST_UNDER_WAY = 2**20
 """Pairs without a verdict; with more of them no new block is begun. About 60 bytes each."""
 
 TURN_SECONDS = 0.002
-LEARN_SECONDS = 0.02
+LEARN_SECONDS = 0.005
 """How often the pace is adapted."""
 CONTROL_PATIENCE = 0.2
 """Seconds that an answer to a control is waited for at least."""
@@ -72,7 +72,7 @@ class RawLane:
         """Wait for something to do. A little work is left to become more: columns of a few rows cost as much as long ones."""
         if self._outbox.is_blocked:
             self._gear.wires.wait_for_room(LONGEST_WAIT)
-        elif sent < CHUNK // 2:
+        elif sent < CHUNK // 2 and not (self._outbox.has_more and self._pace.bucket.holds(CHUNK // 2)):
             time.sleep(TURN_SECONDS)
             if not sent and not heard:
                 self._gear.wires.wait(self._idle_for(now))

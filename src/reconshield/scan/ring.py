@@ -74,10 +74,9 @@ class SendRing:
         """Packets for which the device had no room."""
 
     def room(self, most: int) -> int:
-        """How many rows can be taken now: `most` of them, and to the end of the ring at most."""
+        """How many rows can be taken now: `most`, or all to the end of the ring; 0 while one of these is still in use."""
         status = self._status[self._head : self._head + most]
-        busy = np.flatnonzero(status)
-        return int(busy[0]) if busy.size else status.size
+        return 0 if status.any() else status.size
 
     def take(self, count: int, frame: U8) -> tuple[int, U8]:
         """The next `count` rows, which hold `frame` already, and their place; not more than there is `room` for."""

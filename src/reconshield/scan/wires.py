@@ -34,8 +34,10 @@ from reconshield.scan.ring import Packets, ReceiveRing, SendRing
 from reconshield.scan.route import Layer, Route, Routes
 
 NO_MAC = bytes(6)
-CHUNK = 2048
-"""Packets that are built and pushed at once at most. A ring holds two such chunks: one is built while the other is sent."""
+CHUNK = 4096
+"""Packets that are built and pushed at once at most."""
+CHUNKS = 4
+"""What a ring holds: while one chunk is sent others are ready, so that a sender need not wait for Python."""
 HEARD_AT_ONCE = 8192
 
 Key = tuple[str, bool]
@@ -60,7 +62,7 @@ class Sending:
     at: int
     count: int
     stamps: NDArray[np.float64]
-    rows: NDArray[np.intp]
+    rows: NDArray[np.intp] | slice
 
 
 class Pusher:
@@ -139,7 +141,9 @@ class Wires:
             self._turn = (self._turn + 1) % len(out)
         return 0
 
-    def send(self, number: int, shape: Shape, asked: Asked, stamps: NDArray[np.float64], rows: NDArray[np.intp]) -> None:
+    def send(
+        self, number: int, shape: Shape, asked: Asked, stamps: NDArray[np.float64], rows: NDArray[np.intp] | slice
+    ) -> None:
         """Build packets, no more than there is `room` for, and let a sender push them; `stamps[rows]` becomes the time."""
         ring = self._wires[self._keys[number]].out[self._turn]
         count = asked.hi.size
@@ -192,7 +196,7 @@ def open_wire(route: Route, sources: SourcePorts, senders: int) -> Wire:
     protocol = ETH_IPV4 if is_v4 else ETH_IPV6
     program = (filters.answers_v4 if is_v4 else filters.answers_v6)(sources.first, sources.last)
     ring = not route.own and has_ring(route)
-    out = tuple(SendRing(name, protocol, 2 * CHUNK) if ring else SendQueue(2 * CHUNK, is_v4=is_v4) for _ in range(senders))
+    out = tuple(SendRing(name, protocol, CHUNKS * CHUNK) if ring else SendQueue(CHUNK, is_v4=is_v4) for _ in range(senders))
     return Wire(out, ReceiveRing(name, protocol, program))
 
 
