@@ -4,11 +4,14 @@ Only what a kernel was built without (`KERNEL` begins the reason) may be missing
 
 Property tests have no time limit (a busy machine is no fault of the code); where nothing may be skipped they try the same
 examples each time, so that what landed once lands again.
+
+Byte code is kept from test to test whatever the environment says, for the tests start some hundred processes.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator
 
 import pytest
@@ -19,6 +22,9 @@ settings.register_profile("ours", deadline=None, derandomize=STRICT, suppress_he
 settings.load_profile("ours")
 
 KERNEL = "this kernel"
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(wrapper=True)

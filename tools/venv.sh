@@ -32,6 +32,7 @@ if ! [ -x .venv/bin/pip ]; then
   fi
 fi
 .venv/bin/pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e ".${extra:+[$extra]}"
+.venv/bin/python -m compileall -q src  # as pip does for a package that is not edited in place
 .venv/bin/python -m reconshield.knowledge.index
 touch "$stamp"
 version=$(.venv/bin/reconshield --version)

@@ -71,11 +71,11 @@ class _Scan:
                 yield from report(crew)
 
     def _count_children(self) -> int:
-        """A process for each of two cores where nothing but the machine limits the speed; else none."""
+        """A process for each of two cores and blocks where nothing but the machine limits the speed; else none."""
         paced = self._limited or self._options.rate is not None
-        if paced or self._plan.blocks < 2 or not may_fork():
+        if paced or _count_cores() < 2 or not may_fork():
             return 0
-        return 2 if _count_cores() > 1 else 0
+        return min(2, self._plan.blocks)
 
     def _load(self, number: int) -> Work:
         pairs = self._plan.pairs(number).only(Transport.TCP)
