@@ -55,12 +55,14 @@ from reconshield.addresses import AddressSet, PortSet, parse_target
 from reconshield.scan import raw
 from reconshield.scan.effort import Options
 from reconshield.scan.crew import BlockDone
+from reconshield.scan.engine import engine_rate
 from reconshield.scan.plan import make_plan
 from reconshield.scope import Request, authorise
 network, (senders, retries, wait, rate) = sys.argv[1], map(float, sys.argv[2:])
 target = parse_target(network)
 targets = authorise(Request((target,)), (), target.addresses, {}, time.time())
-plan = make_plan(targets.addresses, PortSet(tcp=((80, 80),)), rate=raw.EXPECTED_RATE)
+ports = PortSet(tcp=((80, 80),))
+plan = make_plan(targets.addresses, ports, rate=engine_rate(ports, "raw"))
 limits = {"rate": rate or None, "per_host": None, "per_net": None}
 options = Options(**limits, senders=int(senders), retries=int(retries), first_wait=wait)
 began, found = time.perf_counter(), 0

@@ -549,10 +549,12 @@ SLASH_8 = """
 import os, sys, threading, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+from reconshield.scan.engine import engine_rate
 from reconshield.scan.plan import make_plan
 from system.test_raw import BlockDone, Options, PortSet, raw, targets_of
 allowed, stop, began, blocks, most = targets_of("10.0.0.0/8"), threading.Event(), time.monotonic(), 0, 0
-plan = make_plan(allowed.addresses, PortSet(tcp=((80, 80),)), rate=raw.EXPECTED_RATE)
+ports = PortSet(tcp=((80, 80),))
+plan = make_plan(allowed.addresses, ports, rate=engine_rate(ports, "raw"))
 def peak(process):
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if "VmHWM" in line)  # one that has ended has none
