@@ -201,6 +201,12 @@ def test_any_record_is_read_without_a_fault_of_ours(intake: Intake, record: dict
         assert isinstance(item, Origin | Reading | Bad)
 
 
+@pytest.mark.parametrize("encoding", ["U-F-8", "hex_codec", "big5", "idna"])
+def test_an_nmap_file_in_an_encoding_that_cannot_be_read(encoding: str) -> None:
+    text = f'<?xml version="1.0" encoding="{encoding}"?>\n<nmaprun></nmaprun>'
+    assert list(INTAKES[0].read([text.encode()])) == [Cut("it names an encoding that cannot be read; nmap writes UTF-8")]
+
+
 @given(at=st.integers(0, 3800), byte=st.integers(0, 255))
 def test_a_damaged_nmap_file_never_gives_an_endpoint_that_is_none(at: int, byte: int) -> None:
     data = bytearray((FILES / "nmap-mixed.xml").read_bytes())

@@ -181,6 +181,11 @@ def read(chunks: Chunks) -> Iterator[Item]:
         yield from take(handler)
         yield Cut("it defines entities, which nmap never does; nothing after them was read")
         return
+    except (LookupError, ValueError):  # the parser asks Python for the encoding that the first line names
+        if handler.root:
+            raise
+        yield Cut("it names an encoding that cannot be read; nmap writes UTF-8")
+        return
     except Exception as error:
         if type(error).__name__ != "SAXParseException":
             raise
