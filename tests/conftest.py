@@ -5,11 +5,13 @@ Only what a kernel was built without (`KERNEL` begins the reason) may be missing
 Property tests have no time limit (a busy machine is no fault of the code); where nothing may be skipped they try the same
 examples each time, so that what landed once lands again.
 
-Byte code is kept from test to test whatever the environment says, for the tests start some hundred processes.
+Byte code is kept from test to test whatever the environment says, for the tests start some hundred processes. What collecting
+made stays to the end, so the collector of garbage need not look through it again and again.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Generator
@@ -25,6 +27,11 @@ KERNEL = "this kernel"
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,16 @@ def shown_commands(page: Path) -> Iterator[str]:
 SHOWN = [(page.name, command) for page in PAGES for command in shown_commands(page)]
 
 
+@cache
+def whole_command() -> Any:
+    """The command line with every verb, made once."""
+    return typer.main.get_command(make_app())
+
+
 @pytest.mark.parametrize(("page", "shown"), SHOWN)
 def test_a_shown_command_is_one_that_the_program_takes(page: str, shown: str) -> None:
     _, *words = shlex.split(shown, comments=True)
-    command: Any = typer.main.get_command(make_app())
-    path = "reconshield"
+    command, path = whole_command(), "reconshield"
     try:
         while hasattr(command, "commands"):
             context = command.make_context(path, list(words))

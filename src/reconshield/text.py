@@ -61,6 +61,8 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 
 def width_of(text: str) -> int:
     """Columns that a text takes on a terminal (East Asian wide characters take two, combining ones none)."""
+    if text.isascii():
+        return len(text)
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 

@@ -28,7 +28,7 @@ def run(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_imported_patterns_widen_a_scan(tmp_path: Path) -> None:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Examplix) as server:
         server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         scan = ("scan", "127.0.0.1", "-p", str(server.server_address[1]), "--level", "3", "--format", "jsonl")
         imported = run(tmp_path, "fingerprints", "import", str(FILE))
         done = run(tmp_path, *scan)

@@ -54,7 +54,7 @@ def serving(handler: type[socketserver.BaseRequestHandler], port: int = 0) -> It
         server.daemon_threads = server.allow_reuse_address = True
         server.server_bind()
         server.server_activate()
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server.server_address[1]
         server.shutdown()
 

@@ -43,7 +43,7 @@ class Redis(socketserver.BaseRequestHandler):
 def redis_port() -> Iterator[int]:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Redis) as server:
         server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server.server_address[1]
         server.shutdown()
 
@@ -111,7 +111,7 @@ class VersionBind(socketserver.BaseRequestHandler):
 def test_a_silent_udp_port_is_asked_by_the_probes(tmp_path: Path) -> None:
     """What the port's own question does not wake is found, where few ports are named."""
     with socketserver.ThreadingUDPServer(("127.0.0.1", 0), VersionBind) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         port = server.server_address[1]
         asked = lines_of(run(tmp_path, "scan", "127.0.0.1", "-p", f"U:{port}", "--format", "jsonl"))
         server.shutdown()

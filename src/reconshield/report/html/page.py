@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -40,7 +41,7 @@ class Shown(str):
 
 def html_text(result: RunResult, *, with_evidence: bool = False) -> Iterator[str]:
     """The page of a run. What endpoints answered is printed only `with_evidence`; else its length stands there."""
-    stream = make_environment().get_template("report.html.j2").stream(**page_values(result, with_evidence=with_evidence))
+    stream = environment().get_template("report.html.j2").stream(**page_values(result, with_evidence=with_evidence))
     stream.enable_buffering(200)
     yield from stream
 
@@ -81,9 +82,10 @@ def page_values(result: RunResult, *, with_evidence: bool) -> dict[str, Any]:
     }
 
 
-def make_environment() -> Environment:
-    """The templates, with every printed value made plain and escaped."""
-    environment = Environment(
+@cache
+def environment() -> Environment:
+    """The templates, compiled once, with every printed value made plain and escaped."""
+    made = Environment(
         loader=PackageLoader("reconshield.report.html"),
         autoescape=True,
         finalize=make_plain,
@@ -99,15 +101,15 @@ def make_environment() -> Environment:
         "local_time": local_time,
         "iso_time": iso_time,
     }
-    environment.filters |= words | {
+    made.filters |= words | {
         "cut": cut_text,
         "bytes": show_bytes,
         "prose": mark_code,
         "signed": sign_points,
         "has_context": has_context,
     }
-    environment.globals |= {"chart_factors": chart_factors, "chart_counts": chart_counts}
-    return environment
+    made.globals |= {"chart_factors": chart_factors, "chart_counts": chart_counts}
+    return made
 
 
 def make_plain(value: object) -> object:
