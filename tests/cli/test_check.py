@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 from defusedxml import ElementTree
 
-from cli.test_runs import Done, Pop3, Redis, free_port, run, serving
+from cli.inside import Done, run
+from cli.test_runs import Pop3, Redis, free_port, serving
 from reconshield import scan_targets
 
 SARIF = json.loads((Path(__file__).parents[1] / "report" / "sarif-2.1.0-part.schema.json").read_text())

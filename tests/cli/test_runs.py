@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import json
 import socket
 import socketserver
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import pytest
 
+from cli.inside import run
 from reconshield import scan_targets
-from reconshield.cli.main import main
 from reconshield.store.db import open_store
 from reconshield.store.services import save_service, services
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "tests" / "intake" / "files"
-VALIDATOR = jsonschema.Draft202012Validator(json.loads((ROOT / "docs" / "schema" / "jsonl-1.schema.json").read_text()))
 
 
 class Redis(socketserver.BaseRequestHandler):
@@ -85,36 +79,6 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
         with serving(Redis, redis):
             second = scan_targets("127.0.0.1", ports=ports, level=3, home=home)
     return Past(home, first.head.id, second.head.id, pop3, redis)
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        found = [json.loads(line) for line in self.out.splitlines()]
-        for line in found:
-            VALIDATOR.validate(line)
-        return found
-
-
-def run(home: Path, *words: str) -> Done:
-    """The program in this process, as `main` runs it."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2))
-    before, sys.argv = sys.argv, ["reconshield", "--home", str(home), *words]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            main()
-    finally:
-        sys.argv = before
-    texts = []
-    for stream in (out, err):
-        stream.flush()
-        texts.append(stream.buffer.getvalue().decode())
-    return Done(int(ended.value.code or 0), *texts)
 
 
 def test_runs_are_listed_newest_first(past: Past) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.test_runs import Pop3, Redis, free_port, run, serving
+from cli.inside import run
+from cli.test_runs import Pop3, Redis, free_port, serving
 from reconshield import scan_targets
 
 POLICY = """\

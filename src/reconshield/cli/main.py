@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import gc
 import os
@@ -98,6 +99,8 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Loading makes some hundred thousand objects that stay; looking through them at the usual pace costs a tenth of a second.
     gc.set_threshold(100_000, 20, 20)
+    # At the end they go with the process; looking through them for cycles first would take as long as a look-up.
+    atexit.register(gc.freeze)
     try:
         words = hoist_globals(sys.argv[1:])
         # A shell that asks for completions gives no words of its own; it needs to know every verb.
@@ -122,7 +125,6 @@ def main() -> None:
         code = _report_full(error) if error.errno in NO_SPACE else _report_bug(error)
     except Exception as error:  # noqa: BLE001 - the last resort: a bug is named and can be reported, its data is not printed
         code = _report_bug(error)
-    gc.freeze()  # what is left goes with the process; looking through it for cycles first would take as long as a look-up
     sys.exit(code if isinstance(code, int) else 0)
 
 
