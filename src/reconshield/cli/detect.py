@@ -12,6 +12,7 @@ from reconshield.cli.console import Invocation
 
 if TYPE_CHECKING:
     from reconshield.jobs.detect import Detected, Input
+    from reconshield.jobs.indicators import FeedRead
 
 SHOWN = 20
 """Detections in the terminal; all of them with --all or --json."""
@@ -31,6 +32,10 @@ def run(
     policy: Annotated[
         Path | None, typer.Option("--policy", metavar="FILE", help="The policy file (reconshield.toml here or in home).")
     ] = None,
+    indicators: Annotated[
+        list[Path] | None,
+        typer.Option("--indicators", metavar="FILE", help="Indicators: STIX 2.1, MISP, CSV, a list. May be repeated."),
+    ] = None,
     since: Annotated[str | None, typer.Option(metavar="24h", help="Only flows of that time before now.")] = None,
     format_: Annotated[str, typer.Option("--format", metavar="NAME", help="The format of the files.")] = "auto",
     everything: Annotated[bool, typer.Option("--all", help="Every detection, not just the worst 20.")] = False,
@@ -38,12 +43,16 @@ def run(
 ) -> None:
     """Judge the traffic in flow logs and captures: what a zone does not allow, and what else speaks against it."""
     from reconshield.jobs.detect import detect_files, make_setting
+    from reconshield.jobs.indicators import read_indicators
     from reconshield.jobs.policy import find_policy
     from reconshield.jobs.times import parse_duration
 
     call: Invocation = ctx.obj
     now = time.time()
-    setting = make_setting(find_policy(call.settings.home, policy), now)
+    feeds, known = read_indicators(indicators or [], now)
+    for feed in feeds:
+        tell_feed(call, feed, as_json)
+    setting = make_setting(find_policy(call.settings.home, policy), now, known)
     begin = now - parse_duration(since, "--since") if since else None
     found = detect_files(files, setting, since=begin, format_=format_, told=lambda read: tell_input(call, read, as_json))
     if as_json:
@@ -60,6 +69,17 @@ def tell_input(call: Invocation, read: Input, as_json: bool) -> None:
         call.print(json_text(input_line(str(read.path), read.format, read.records, read.bad)))
     else:
         call.print(f"{read.path}  {input_text(read.format, read.records, tuple(read.faults), read.bad)}")
+
+
+def tell_feed(call: Invocation, read: FeedRead, as_json: bool) -> None:
+    from reconshield.report.detections import feed_line, feed_text
+    from reconshield.text import json_text
+
+    numbers = (read.used, read.expired, read.unused, read.bad)
+    if as_json:
+        call.print(json_text(feed_line(str(read.path), read.format, *numbers)))
+    else:
+        call.print(f"{read.path}  {feed_text(read.format, *numbers, tuple(read.faults))}")
 
 
 def print_lines(call: Invocation, found: Detected) -> None:

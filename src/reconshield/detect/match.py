@@ -21,7 +21,7 @@ from reconshield.detect import evidence as weights
 from reconshield.detect.ends import Ends
 from reconshield.detect.evidence import Kind, grade
 from reconshield.detect.expected import TRANSPORTS, Services, TrafficPolicy, Verdicts
-from reconshield.detect.flows import Mark
+from reconshield.detect.flows import Mark, Naming
 from reconshield.detect.rhythm import Rhythm, measure_rhythm
 from reconshield.detect.tally import Tally
 from reconshield.detection import Detection, Evidence
@@ -78,6 +78,8 @@ class Setting:
     port_uses: Callable[[int, str], tuple[PortUse, ...]] = lambda _port, _transport: ()
     scans: tuple[OwnScan, ...] = ()
     indicators: Callable[[Array, Ends], Mapping[int, str]] = lambda _rows, _ends: {}
+    hear: Callable[[Naming], None] = lambda _: None
+    """Takes the names that clients asked for, before `indicators` is asked."""
     sources: tuple[str, ...] = ()
     """What the files are called, by the numbers that the tally has for them."""
     first_seen: Callable[[Array, Ends], Array] | None = None

@@ -22,13 +22,16 @@ from pathlib import Path
 from typing import cast
 
 from reconshield.detect.expected import Services
-from reconshield.detect.flows import Bad, Cut, Flows, Item, Reader
+from reconshield.detect.flows import Bad, Cut, Flows, Item, Naming, Reader
+from reconshield.detect.indicators import Indicators
 from reconshield.detect.match import Matches, PortUse, Setting, match
 from reconshield.detect.readers import READERS, recognise
 from reconshield.detect.tally import Tally
 from reconshield.errors import UserError
 from reconshield.policy import Policy
 from reconshield.text import count
+
+Hear = Callable[[Naming], None]
 
 CHUNK = 1 << 20
 HEAD = 1 << 16
@@ -73,7 +76,7 @@ def detect_files(
     with Tally() as tally:
         for number, path in enumerate(paths):
             found = Input(path)
-            read_into(tally, found, number, since, format_)
+            read_into(tally, found, number, since, format_, setting.hear)
             inputs.append(found)
             told(found)
         if not any(found.records for found in inputs):
@@ -84,7 +87,7 @@ def detect_files(
         return Detected(tuple(inputs), match(tally, named))
 
 
-def read_into(tally: Tally, found: Input, number: int, since: float | None, format_: str) -> None:
+def read_into(tally: Tally, found: Input, number: int, since: float | None, format_: str, hear: Hear = lambda _: None) -> None:
     """Add a file's flows to the tally and note what is wrong with it."""
     try:
         with open_log(found.path) as file, closing(pieces_of(file, found)) as pieces:
@@ -92,17 +95,20 @@ def read_into(tally: Tally, found: Input, number: int, since: float | None, form
             reader = choose_reader(head, found.path, format_)
             found.format = reader.name
             for item in reader.read(chain([head], pieces)):
-                take_item(tally, item, found, number, since)
+                take_item(tally, item, found, number, since, hear)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UserError(f"the file cannot be read: {reason}", where=str(found.path), hint=f"ls -l {found.path}") from error
 
 
-def take_item(tally: Tally, item: Item, found: Input, number: int, since: float | None) -> None:
+def take_item(tally: Tally, item: Item, found: Input, number: int, since: float | None, hear: Hear) -> None:
     match item:
         case Flows(rows, apps):
             found.records += rows.size
             tally.add(Flows(rows[~(rows["start"] < since)], apps) if since is not None else item, number)
+        case Naming(at):
+            if since is None or not at < since:
+                hear(item)
         case Bad(where, why):
             found.fault(f"{where}: {why}")
         case Cut(why):
@@ -144,9 +150,17 @@ def choose_reader(head: bytes, path: Path, format_: str) -> Reader:
     return found
 
 
-def make_setting(policy: Policy | None, now: float) -> Setting:
+def make_setting(policy: Policy | None, now: float, indicators: Indicators | None = None) -> Setting:
     """What flows are held against, from the catalogue and the table of documented ports."""
-    return Setting(now=now, policy=policy or Policy(), services=catalogue_services(), port_uses=documented_uses)
+    known = indicators or Indicators()
+    return Setting(
+        now=now,
+        policy=policy or Policy(),
+        services=catalogue_services(),
+        port_uses=documented_uses,
+        indicators=known.find,
+        hear=known.hear,
+    )
 
 
 def catalogue_services() -> Services:

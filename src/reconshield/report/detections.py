@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from reconshield.detection import Detection
-from reconshield.report.line_types import DetectionLine, EvidencePart, InputLine
+from reconshield.report.line_types import DetectionLine, EvidencePart, IndicatorsLine, InputLine
 from reconshield.report.rows import Row, Span, wrap
 from reconshield.text import count, iso_time, local_time, plural, printable
 
@@ -126,6 +126,29 @@ def detection_line(detection: Detection, *, allowed: bool = False) -> DetectionL
 
 def input_line(file: str, format_: str, records: int, bad: int) -> InputLine:
     return {"v": 1, "type": "input", "file": file, "format": format_, "records": records, "bad": bad}
+
+
+def feed_line(file: str, format_: str, used: int, expired: int, unused: int, bad: int) -> IndicatorsLine:
+    """What came of a file of indicators."""
+    return {
+        "v": 1,
+        "type": "indicators",
+        "file": file,
+        "format": format_,
+        "used": used,
+        "expired": expired,
+        "unused": unused,
+        "bad": bad,
+    }
+
+
+def feed_text(format_: str, used: int, expired: int, unused: int, bad: int, faults: tuple[str, ...]) -> str:
+    """`stix  812 indicators, 40 expired, 3 not comparable, 1 bad (…)`."""
+    parts = [f"{format_}  {plural(used, 'indicator', 'indicators')}"]
+    parts += [f"{count(number)} {what}" for number, what in ((expired, "expired"), (unused, "not comparable")) if number]
+    if bad:
+        parts.append(f"{count(bad)} bad ({'; '.join(faults)}{'; …' if bad > len(faults) else ''})")
+    return ", ".join(parts)
 
 
 def input_text(format_: str, records: int, faults: tuple[str, ...], bad: int) -> str:

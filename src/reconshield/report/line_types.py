@@ -337,6 +337,19 @@ class InputLine(TypedDict):
     bad: int
 
 
+class IndicatorsLine(TypedDict):
+    """A file of indicators that was read: how many are used, have expired, are nothing that flows show, or are bad."""
+
+    v: Literal[1]
+    type: Literal["indicators"]
+    file: str
+    format: str
+    used: int
+    expired: int
+    unused: int
+    bad: int
+
+
 EvidencePart = TypedDict("EvidencePart", {"class": str, "points": int, "because": str, "source": str})
 """One addend of a detection's score: its class, its points, why, and the technique it leans on."""
 
@@ -591,6 +604,7 @@ Line = (
     | JudgementLine
     | RejudgedLine
     | InputLine
+    | IndicatorsLine
     | DetectionLine
     | AlertLine
     | DeliveryLine
