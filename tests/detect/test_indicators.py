@@ -97,7 +97,7 @@ def test_what_is_hit(tmp_path: Path, text: str, *, hit: bool) -> None:
 
 def test_the_reason_names_the_source(tmp_path: Path) -> None:
     known = read(tmp_path, "value,expires,malware\n203.0.113.35,2100-01-01,Example RAT\n")[1]
-    [found] = judge([zeek_row(DAY, "10.1.2.3", BAD_HOST, 45_678)], indicators=known.find).detections
+    [found] = judge([zeek_row(DAY, "10.1.2.3", BAD_HOST, 110)], indicators=known.find).detections
     assert found.evidence[0].because == "203.0.113.35 (Example RAT) is listed in feed, line 2, until 2100-01-01"
     assert found.grade.rating == "medium"
 
