@@ -31,6 +31,14 @@ class Grade:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppressed:
+    """What the policy says of a detection that somebody has looked at. `live` until it has expired; it hides nothing."""
+
+    because: str
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """One (source, destination, port, transport) that should be looked at, with everything it rests on.
 
@@ -58,3 +66,4 @@ class Detection:
     refuted: str = ""
     following: str = ""
     attack: tuple[str, ...] = ()
+    suppressed: Suppressed | None = None

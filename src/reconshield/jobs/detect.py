@@ -26,6 +26,7 @@ from reconshield.detect.flows import Bad, Cut, Flows, Item, Naming, Reader
 from reconshield.detect.indicators import Indicators
 from reconshield.detect.match import Matches, PortUse, Setting, match
 from reconshield.detect.readers import READERS, recognise
+from reconshield.detect.suppress import suppress
 from reconshield.detect.tally import Tally
 from reconshield.errors import UserError
 from reconshield.policy import Policy
@@ -84,7 +85,9 @@ def detect_files(
             what = first.faults[0] if first.faults else "there is no record in it"
             raise UserError(f"nothing could be read: {what}", where=str(first.path), hint="reconshield detect run --help")
         named = replace(setting, sources=tuple(str(found.path) for found in inputs))
-        return Detected(tuple(inputs), match(tally, named))
+        matches = match(tally, named)
+        marked = tuple(suppress(matches.detections, setting.policy, setting.now))
+        return Detected(tuple(inputs), replace(matches, detections=marked))
 
 
 def read_into(tally: Tally, found: Input, number: int, since: float | None, format_: str, hear: Hear = lambda _: None) -> None:
@@ -196,4 +199,6 @@ def conclusion(detected: Detected) -> str:
     ratings = [detection.grade.rating for detection in matches.detections]
     parts = [f"{count(ratings.count(name))} {name}" for name in ("critical", "high", "medium", "low") if name in ratings]
     rated = ", ".join(parts) or "none rated low or above"
-    return f"{count(matches.conversations)} conversations: {rated}; {count(matches.noted)} noted below low"
+    marked = sum(1 for detection in matches.detections if detection.suppressed and detection.suppressed.live)
+    suppressed = f" ({count(marked)} suppressed)" if marked else ""
+    return f"{count(matches.conversations)} conversations: {rated}{suppressed}; {count(matches.noted)} noted below low"

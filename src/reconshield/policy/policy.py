@@ -19,6 +19,7 @@ from reconshield.policy.records import (
     Expectation,
     Route,
     Schedule,
+    Suppression,
     Traffic,
     Zone,
 )
@@ -36,6 +37,7 @@ class Policy:
     closed: tuple[Closure, ...] = ()
     accepts: tuple[Acceptance, ...] = ()
     traffic: tuple[Traffic, ...] = ()
+    suppressions: tuple[Suppression, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     blackouts: tuple[Blackout, ...] = ()
     channels: tuple[Channel, ...] = ()

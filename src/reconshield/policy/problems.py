@@ -15,7 +15,7 @@ from typing import Literal
 from reconshield.errors import UserError
 from reconshield.policy.known import Known, suggest
 from reconshield.policy.policy import Policy
-from reconshield.policy.records import ALL_PORTS, WAN, Acceptance, Closure, Expectation, Traffic
+from reconshield.policy.records import ALL_PORTS, WAN, Acceptance, Closure, Expectation, Suppression, Traffic
 
 Level = Literal["error", "warning", "note"]
 SOON_DAYS = 30
@@ -62,10 +62,11 @@ def review_policy(policy: Policy, known: Known, now: float) -> list[Problem]:
 
 def review_dates(policy: Policy, now: float) -> Iterator[Problem]:
     """What has expired, and what soon will."""
-    dated: tuple[tuple[str, tuple[Expectation | Acceptance | Traffic, ...]], ...] = (
+    dated: tuple[tuple[str, tuple[Expectation | Acceptance | Traffic | Suppression, ...]], ...] = (
         ("expect", policy.expects),
         ("accept", policy.accepts),
         ("traffic", policy.traffic),
+        ("suppress", policy.suppressions),
     )
     for table, entries in dated:
         for number, entry in enumerate(entries, 1):

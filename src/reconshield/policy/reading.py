@@ -104,6 +104,7 @@ class Reader(Meaning):
             closed=tuple(self.read_closure(entry, number) for number, entry in enumerate(tables.closed)),
             accepts=tuple(self.read_acceptance(entry, number) for number, entry in enumerate(tables.accept)),
             traffic=tuple(self.read_traffic(entry, number, zones) for number, entry in enumerate(tables.traffic)),
+            suppressions=tuple(self.read_suppression(entry, number, zones) for number, entry in enumerate(tables.suppress)),
             schedules=tuple(self.read_schedule(entry, number, channels) for number, entry in enumerate(tables.schedule)),
             blackouts=tuple(self.read_blackout(entry, number) for number, entry in enumerate(tables.blackout)),
             channels=tuple(self.read_channel(entry, number) for number, entry in enumerate(tables.channel)),
@@ -177,13 +178,30 @@ class Reader(Meaning):
             line=self.line(*path),
         )
 
+    def refuse_zone(self, name: str, zones: tuple[r.Zone, ...], path: Path) -> None:
+        names = {zone.name for zone in zones} | {r.WAN}
+        if name not in names:
+            self.fault((*path, "zone"), f"no zone is called {name}", suggest(name, names, "declare it with [[zone]]"))
+
+    def read_suppression(self, entry: r.Suppression, number: int, zones: tuple[r.Zone, ...]) -> r.Suppression:
+        path: Path = ("suppress", number)
+        if not (entry.zone or entry.src or entry.dst or entry.ports):
+            self.fault(path, "a suppression needs zone, from, to or ports: this one would mark everything", 'to = "192.0.2.5"')
+        if entry.zone:
+            self.refuse_zone(entry.zone, zones, path)
+        src, dst = self.read_places(entry.src, (*path, "from")), self.read_places(entry.dst, (*path, "to"))
+        return replace(
+            entry,
+            src_area=union_of(place.area for place in src) if entry.src else r.EVERYWHERE,
+            dst_area=union_of(place.area for place in dst) if entry.dst else r.EVERYWHERE,
+            port_set=self.read_ports(entry.ports, (*path, "ports")),
+            ends=end_of(entry.expires),
+            line=self.line(*path),
+        )
+
     def read_traffic(self, entry: r.Traffic, number: int, zones: tuple[r.Zone, ...]) -> r.Traffic:
         path: Path = ("traffic", number)
-        names = {zone.name for zone in zones} | {r.WAN}
-        if entry.zone not in names:
-            self.fault(
-                (*path, "zone"), f"no zone is called {entry.zone}", suggest(entry.zone, names, "declare it with [[zone]]")
-            )
+        self.refuse_zone(entry.zone, zones, path)
         places = self.read_places(entry.peers, (*path, "with"))
         return replace(
             entry,

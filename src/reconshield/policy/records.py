@@ -158,6 +158,24 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """Detections that somebody has looked at: they are marked with the reason until it ends, and never hidden."""
+
+    zone: str | None = takes.text(pattern=NAME, optional=True)
+    src: tuple[str, ...] = takes.texts(single=True, key="from")
+    dst: tuple[str, ...] = takes.texts(single=True, key="to")
+    ports: str | None = takes.text(longest=2000, optional=True)
+    reason: str = takes.text(longest=500)
+    owner: str = takes.text(longest=200)
+    expires: dt.date = takes.date(optional=False)
+    src_area: AddressSet = EVERYWHERE
+    dst_area: AddressSet = EVERYWHERE
+    port_set: PortSet | None = None
+    ends: float = 0.0
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """A measurement that repeats: `every` or `cron`, inside its window, outside blackouts. `announce`: channels told before."""
 
@@ -251,6 +269,7 @@ class Tables:
     closed: tuple[Closure, ...] = takes.records(Closure)
     accept: tuple[Acceptance, ...] = takes.records(Acceptance)
     traffic: tuple[Traffic, ...] = takes.records(Traffic)
+    suppress: tuple[Suppression, ...] = takes.records(Suppression)
     schedule: tuple[Schedule, ...] = takes.records(Schedule)
     blackout: tuple[Blackout, ...] = takes.records(Blackout)
     channel: tuple[Channel, ...] = takes.records(Channel)

@@ -29,6 +29,7 @@ def policy_tables(policy: Policy) -> dict[str, Any]:
         ("closed", policy.closed),
         ("accept", policy.accepts),
         ("traffic", policy.traffic),
+        ("suppress", policy.suppressions),
         ("schedule", policy.schedules),
         ("blackout", policy.blackouts),
         ("channel", policy.channels),

@@ -26,6 +26,9 @@ def detection_rows(detections: Iterable[Detection], width: int) -> Iterator[Row]
             text = f"{printable(entry.because, None)}{picture}" + (f"   {mark}" if mark else "")
             yield from wrap(f"  {entry.points:>4}  {entry.kind:<10} ", text, width)
         yield from _sum(detection, width)
+        if detection.suppressed:
+            label = "suppressed" if detection.suppressed.live else "was suppressed"
+            yield from wrap(f"        {label:<10} ", printable(detection.suppressed.because, None), width)
         for label, text in (("refuted by", detection.refuted), ("next", detection.following)):
             if text:
                 yield from wrap(f"        {label:<10} ", text, width)
@@ -121,6 +124,8 @@ def detection_line(detection: Detection, *, allowed: bool = False) -> DetectionL
         "refuted": detection.refuted,
         "next": detection.following,
         "attack": list(detection.attack),
+        "suppressed": bool(detection.suppressed and detection.suppressed.live),
+        "suppression": detection.suppressed.because if detection.suppressed else "",
     }
 
 

@@ -382,6 +382,8 @@ class DetectionLine(TypedDict):
     refuted: str
     next: str
     attack: list[str]
+    suppressed: bool
+    suppression: str
 
 
 class AlertLine(TypedDict):
