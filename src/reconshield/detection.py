@@ -67,3 +67,5 @@ class Detection:
     following: str = ""
     attack: tuple[str, ...] = ()
     suppressed: Suppressed | None = None
+    exposure: str = ""
+    """What the latest scan knows of the endpoint, in words."""

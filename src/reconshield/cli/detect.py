@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +44,7 @@ def run(
 ) -> None:
     """Judge the traffic in flow logs and captures: what a zone does not allow, and what else speaks against it."""
     from reconshield.jobs.detect import detect_files, make_setting
+    from reconshield.jobs.detect_past import load_past
     from reconshield.jobs.indicators import read_indicators
     from reconshield.jobs.policy import find_policy
     from reconshield.jobs.times import parse_duration
@@ -52,9 +54,12 @@ def run(
     feeds, known = read_indicators(indicators or [], now)
     for feed in feeds:
         tell_feed(call, feed, as_json)
-    setting = make_setting(find_policy(call.settings.home, policy), now, known)
+    rules = find_policy(call.settings.home, policy)
+    past = load_past(call.settings, rules, now)
+    setting = past.put_into(make_setting(rules, now, known))
     begin = now - parse_duration(since, "--since") if since else None
     found = detect_files(files, setting, since=begin, format_=format_, told=lambda read: tell_input(call, read, as_json))
+    found = replace(found, matches=past.join(found.matches))
     if as_json:
         print_lines(call, found)
     else:
@@ -88,6 +93,8 @@ def print_lines(call: Invocation, found: Detected) -> None:
 
     for detection in found.matches.detections:
         call.print(json_text(detection_line(detection)))
+    for detection in found.matches.own:
+        call.print(json_text(detection_line(detection)))
     for detection in found.matches.allowed:
         call.print(json_text(detection_line(detection, allowed=True)))
 
@@ -102,6 +109,7 @@ def print_detections(call: Invocation, found: Detected, *, everything: bool) -> 
     print_rows(call, detection_rows(shown, width))
     if shown:
         call.print("")
+    print_rows(call, brief_rows("own scan", matches.own[:SHOWN], width))
     print_rows(call, brief_rows("allowed", matches.allowed[:SHOWN], width))
     call.print(conclusion(found))
     if len(shown) < len(matches.detections):

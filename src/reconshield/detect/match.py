@@ -82,6 +82,7 @@ class Setting:
     """Takes the names that clients asked for, before `indicators` is asked."""
     sources: tuple[str, ...] = ()
     """What the files are called, by the numbers that the tally has for them."""
+    listeners: Callable[[Array, Ends], Mapping[int, str]] = lambda _rows, _ends: {}
     first_seen: Callable[[Array, Ends], Array] | None = None
     """When each conversation was first seen in earlier data (NaN: never); None where no earlier data is known."""
 
@@ -97,13 +98,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Detections by falling score, those that were allowed, and how many conversations stayed below Low."""
+    """Detections by falling score, those that were allowed, and how many conversations stayed below Low. `own` are those that
+    only our own scan keeps below.
+    """
 
     detections: tuple[Detection, ...]
     allowed: tuple[Detection, ...]
     noted: int
     left_out: int
     conversations: int
+    own: tuple[Detection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,8 @@ def match(tally: Tally, setting: Setting) -> Matches:
     chosen = np.flatnonzero(total >= 20)
     chosen = chosen[np.argsort(-total[chosen], kind="stable")]
     spared = np.flatnonzero(scene.verdicts.allowed & (total < 20) & (before_allowance >= 20))
+    scanner = np.sum([column.points for column in columns if column.kind == Kind.SCANNER], axis=0)
+    ours = np.flatnonzero((scanner < 0) & ~scene.verdicts.allowed & (total < 20) & (total - scanner >= 20))
     found = [describe(scene, columns, rhythms, int(number)) for number in chosen[:MOST_DETECTIONS]]
     return Matches(
         detections=tuple(found),
@@ -140,6 +146,7 @@ def match(tally: Tally, setting: Setting) -> Matches:
         noted=int(np.count_nonzero((total > 0) & (total < 20))),
         left_out=max(0, chosen.size - MOST_DETECTIONS),
         conversations=int(scene.rows.size),
+        own=tuple(describe(scene, columns, rhythms, int(number)) for number in ours[:MOST_DETECTIONS]),
     )
 
 
@@ -323,11 +330,20 @@ def indicator_columns(scene: Scene) -> list[Column]:
     return [Column(Kind.INDICATOR, points, lambda number: Evidence(Kind.INDICATOR, weights.INDICATOR, found[number]))]
 
 
+def listener_columns(scene: Scene) -> list[Column]:
+    found = scene.setting.listeners(scene.rows, scene.ends)
+    points = np.zeros(scene.rows.size, np.int64)
+    points[list(found)] = weights.LISTENER
+    return [Column(Kind.LISTENER, points, lambda number: Evidence(Kind.LISTENER, weights.LISTENER, found[number]))]
+
+
 def doubt_columns(scene: Scene) -> list[Column]:
     """What speaks for a harmless reading: our own scan, a guess at who began, half a capture."""
     rows, ends = scene.rows, scene.ends
     scanned = np.full(rows.size, -1, np.int64)
     for number, scan in enumerate(scene.setting.scans):
+        if scan.end + 60 < scene.span[0] or scan.begin - 1 > scene.span[1]:
+            continue
         ours = ends.within(scan.sources)[ends.src] & ends.within(scan.targets)[ends.dst]
         scanned[ours & (rows["first"] >= scan.begin - 1) & (rows["last"] <= scan.end + 60)] = number
     unsure = rows["unsure"] * 2 > rows["flows"]
@@ -358,6 +374,7 @@ COLUMNS: tuple[Callable[[Scene], list[Column]], ...] = (
     rarity_columns,
     amount_columns,
     indicator_columns,
+    listener_columns,
     doubt_columns,
 )
 

@@ -29,6 +29,8 @@ def detection_rows(detections: Iterable[Detection], width: int) -> Iterator[Row]
         if detection.suppressed:
             label = "suppressed" if detection.suppressed.live else "was suppressed"
             yield from wrap(f"        {label:<10} ", printable(detection.suppressed.because, None), width)
+        if detection.exposure:
+            yield from wrap("        exposure   ", printable(detection.exposure, None), width)
         for label, text in (("refuted by", detection.refuted), ("next", detection.following)):
             if text:
                 yield from wrap(f"        {label:<10} ", text, width)
@@ -124,6 +126,7 @@ def detection_line(detection: Detection, *, allowed: bool = False) -> DetectionL
         "refuted": detection.refuted,
         "next": detection.following,
         "attack": list(detection.attack),
+        "exposure": detection.exposure,
         "suppressed": bool(detection.suppressed and detection.suppressed.live),
         "suppression": detection.suppressed.because if detection.suppressed else "",
     }

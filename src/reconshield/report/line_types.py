@@ -382,6 +382,7 @@ class DetectionLine(TypedDict):
     refuted: str
     next: str
     attack: list[str]
+    exposure: str
     suppressed: bool
     suppression: str
 
