@@ -69,3 +69,13 @@ class Detection:
     suppressed: Suppressed | None = None
     exposure: str = ""
     """What the latest scan knows of the endpoint, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What another policy does to a detection: `change` is appears, vanishes or changes; a side without it has no grade."""
+
+    change: str
+    shown: Detection
+    old: Grade | None
+    new: Grade | None

@@ -114,3 +114,76 @@ def print_detections(call: Invocation, found: Detected, *, everything: bool) -> 
     call.print(conclusion(found))
     if len(shown) < len(matches.detections):
         call.suggest("reconshield detect run --all …   every detection")
+
+
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Flow logs and captures.", show_default=False)]
+Since = Annotated[str | None, typer.Option("--since", metavar="24h", help="Only flows of that time before now.")]
+
+
+@app.command("learn")
+def learn(
+    ctx: typer.Context,
+    files: Files,
+    zone: Annotated[str, typer.Option("--zone", metavar="NAME", help="The zone that is learned.")],
+    policy: Annotated[
+        Path | None, typer.Option("--policy", metavar="FILE", help="The policy file (reconshield.toml here or in home).")
+    ] = None,
+    since: Since = None,
+) -> None:
+    """Propose what a zone may talk from a quiet period, as TOML with blanks for reason and owner."""
+    from reconshield.jobs.detect import make_setting
+    from reconshield.jobs.detect_past import load_past
+    from reconshield.jobs.detect_policy import learn_files
+    from reconshield.jobs.policy import load_policy
+    from reconshield.jobs.times import parse_duration
+
+    call: Invocation = ctx.obj
+    now = time.time()
+    rules = load_policy(call.settings.home, policy)
+    setting = load_past(call.settings, rules, now).put_into(make_setting(rules, now))
+    begin = now - parse_duration(since, "--since") if since else None
+    text = learn_files(files, setting, zone, begin, lambda read: remark_input(call, read))
+    call.print(text.rstrip("\n") if text else f"# nothing new to propose for {zone}")
+
+
+@app.command("replay")
+def replay(
+    ctx: typer.Context,
+    files: Files,
+    policy: Annotated[Path, typer.Option("--policy", metavar="NEW", help="The policy that is tried.")],
+    old: Annotated[
+        Path | None, typer.Option("--old", metavar="OLD", help="What it is compared with (reconshield.toml here or in home).")
+    ] = None,
+    since: Since = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
+) -> None:
+    """Show which detections another policy makes appear or vanish, before the change is committed."""
+    from reconshield.cli.runs import print_rows, width_of_terminal
+    from reconshield.jobs.detect import make_setting
+    from reconshield.jobs.detect_past import load_past
+    from reconshield.jobs.detect_policy import replay_files
+    from reconshield.jobs.policy import find_policy, load_policy
+    from reconshield.jobs.times import parse_duration
+    from reconshield.policy import Policy
+    from reconshield.report.replayed import replayed_line, replayed_rows, replayed_text
+    from reconshield.text import json_text
+
+    call: Invocation = ctx.obj
+    now = time.time()
+    new, before = load_policy(call.settings.home, policy), find_policy(call.settings.home, old) or Policy()
+    setting = load_past(call.settings, new, now).put_into(make_setting(new, now))
+    begin = now - parse_duration(since, "--since") if since else None
+    found = replay_files(files, setting, before, new, begin, lambda read: tell_input(call, read, as_json))
+    if as_json:
+        for each in found:
+            call.print(json_text(replayed_line(each)))
+        return
+    print_rows(call, replayed_rows(found, width_of_terminal()))
+    call.print(replayed_text(found))
+
+
+def remark_input(call: Invocation, read: Input) -> None:
+    """What came of a file, beside the proposal and not in it."""
+    from reconshield.report.detections import input_text
+
+    call.tell(f"{read.path}  {input_text(read.format, read.records, tuple(read.faults), read.bad)}")

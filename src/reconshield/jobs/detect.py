@@ -73,21 +73,35 @@ def detect_files(
     paths: Iterable[Path], setting: Setting, *, since: float | None = None, format_: str = "auto", told: Callable[[Input], None]
 ) -> Detected:
     """Read all files and judge them together. `told` hears of each file when it has been read."""
-    inputs = []
     with Tally() as tally:
-        for number, path in enumerate(paths):
-            found = Input(path)
-            read_into(tally, found, number, since, format_, setting.hear)
-            inputs.append(found)
-            told(found)
-        if not any(found.records for found in inputs):
-            first = inputs[0]
-            what = first.faults[0] if first.faults else "there is no record in it"
-            raise UserError(f"nothing could be read: {what}", where=str(first.path), hint="reconshield detect run --help")
+        inputs = read_files(tally, paths, since=since, format_=format_, told=told, hear=setting.hear)
         named = replace(setting, sources=tuple(str(found.path) for found in inputs))
         matches = match(tally, named)
         marked = tuple(suppress(matches.detections, setting.policy, setting.now))
-        return Detected(tuple(inputs), replace(matches, detections=marked))
+        return Detected(inputs, replace(matches, detections=marked))
+
+
+def read_files(
+    tally: Tally,
+    paths: Iterable[Path],
+    *,
+    since: float | None = None,
+    format_: str = "auto",
+    told: Callable[[Input], None],
+    hear: Hear,
+) -> tuple[Input, ...]:
+    """Read all files into a tally. Nothing in any of them is a `UserError`."""
+    inputs = []
+    for number, path in enumerate(paths):
+        found = Input(path)
+        read_into(tally, found, number, since, format_, hear)
+        inputs.append(found)
+        told(found)
+    if not any(found.records for found in inputs):
+        first = inputs[0]
+        what = first.faults[0] if first.faults else "there is no record in it"
+        raise UserError(f"nothing could be read: {what}", where=str(first.path), hint="reconshield detect run --help")
+    return tuple(inputs)
 
 
 def read_into(tally: Tally, found: Input, number: int, since: float | None, format_: str, hear: Hear = lambda _: None) -> None:

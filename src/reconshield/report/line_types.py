@@ -350,6 +350,23 @@ class IndicatorsLine(TypedDict):
     bad: int
 
 
+class ReplayedLine(TypedDict):
+    """A detection that another policy makes appear, vanish, or rate otherwise; null where there is none on that side."""
+
+    v: Literal[1]
+    type: Literal["replayed"]
+    change: str
+    src: str
+    dst: str
+    port: int
+    transport: str
+    old_score: int | None
+    old_rating: str | None
+    new_score: int | None
+    new_rating: str | None
+    because: str
+
+
 EvidencePart = TypedDict("EvidencePart", {"class": str, "points": int, "because": str, "source": str})
 """One addend of a detection's score: its class, its points, why, and the technique it leans on."""
 
@@ -608,6 +625,7 @@ Line = (
     | RejudgedLine
     | InputLine
     | IndicatorsLine
+    | ReplayedLine
     | DetectionLine
     | AlertLine
     | DeliveryLine
