@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from reconshield.cli.console import Invocation
+from reconshield.errors import UserError
 
 if TYPE_CHECKING:
+    from reconshield.detect.match import Setting
     from reconshield.jobs.detect import Detected, Input
+    from reconshield.jobs.detect_past import Past
     from reconshield.jobs.indicators import FeedRead
 
 SHOWN = 20
@@ -41,6 +45,7 @@ def run(
     format_: Annotated[str, typer.Option("--format", metavar="NAME", help="The format of the files.")] = "auto",
     everything: Annotated[bool, typer.Option("--all", help="Every detection, not just the worst 20.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on as the log grows and is rotated, until interrupted.")] = False,
 ) -> None:
     """Judge the traffic in flow logs and captures: what a zone does not allow, and what else speaks against it."""
     from reconshield.jobs.detect import detect_files, make_setting
@@ -58,12 +63,39 @@ def run(
     past = load_past(call.settings, rules, now)
     setting = past.put_into(make_setting(rules, now, known))
     begin = now - parse_duration(since, "--since") if since else None
+    if follow:
+        follow_log(call, files, setting, past, since=begin, format_=format_, as_json=as_json)
     found = detect_files(files, setting, since=begin, format_=format_, told=lambda read: tell_input(call, read, as_json))
     found = replace(found, matches=past.join(found.matches))
     if as_json:
         print_lines(call, found)
     else:
         print_detections(call, found, everything=everything)
+
+
+def follow_log(
+    call: Invocation, files: list[Path], setting: Setting, past: Past, *, since: float | None, format_: str, as_json: bool
+) -> NoReturn:
+    """Print detections as they arise; an interrupt ends it with what was read."""
+    from reconshield.cli.runs import print_rows, width_of_terminal
+    from reconshield.jobs.detect_follow import Follow
+    from reconshield.report.detections import detection_line, detection_rows
+    from reconshield.text import json_text
+
+    if len(files) > 1:
+        raise UserError("only one file can be followed", where=str(files[1]), hint="start it once for each file")
+    following = Follow(files[0], setting, format_, since)
+    try:
+        for found in following.run():
+            told = past.tell(found)
+            if as_json:
+                call.print(json_text(detection_line(told)))
+            else:
+                print_rows(call, detection_rows([told], width_of_terminal()))
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        tell_input(call, following.found, as_json)
+    raise typer.Exit(130)
 
 
 def tell_input(call: Invocation, read: Input, as_json: bool) -> None:

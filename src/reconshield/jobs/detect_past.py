@@ -43,9 +43,9 @@ class Past:
 
     def join(self, matches: Matches) -> Matches:
         """Detections with what the latest scan knows of their endpoint."""
-        return replace(matches, detections=tuple(self._told(each) for each in matches.detections))
+        return replace(matches, detections=tuple(self.tell(each) for each in matches.detections))
 
-    def _told(self, detection: Detection) -> Detection:
+    def tell(self, detection: Detection) -> Detection:
         known = self.exposures.get((detection.dst, detection.port, detection.transport))
         return replace(detection, exposure=exposure_text(known)) if known else detection
 

@@ -10,7 +10,7 @@ from reconshield.report.line_types import ReplayedLine
 from reconshield.report.rows import Row, wrap
 from reconshield.text import count, printable
 
-CHANGES = ("appears", "changes", "vanishes")
+CHANGES = (("appears", "appear"), ("changes", "change"), ("vanishes", "vanish"))
 
 
 def replayed_rows(differences: Iterable[Difference], width: int) -> Iterator[Row]:
@@ -44,5 +44,5 @@ def replayed_line(each: Difference) -> ReplayedLine:
 def replayed_text(differences: tuple[Difference, ...]) -> str:
     """`2 appear, 1 changes, 40 vanish`."""
     kinds = [each.change for each in differences]
-    parts = [f"{count(kinds.count(name))} {name if kinds.count(name) == 1 else name.removesuffix('s')}" for name in CHANGES]
+    parts = [f"{count(kinds.count(name))} {name if kinds.count(name) == 1 else plural_of}" for name, plural_of in CHANGES]
     return ", ".join(parts)
