@@ -25,6 +25,7 @@ from reconshield.model import Endpoint
 from reconshield.report.result import RunResult
 from reconshield.settings import load_settings
 from reconshield.store.db import open_store
+from reconshield.store.runs import Run, list_runs
 from system.listeners import listening
 from system.netns import Lab, Namespace
 from system.scanning import command, environment
@@ -60,7 +61,10 @@ def kill_and_resume(scanner: Namespace, home: Path, moments: list[float]) -> tup
     start = [HOST, "-p", f"{PORTS[0]}-{PORTS[1]}", "--authorized-by", "test", "--level", "3", *SPEED]
     killed: list[float] = []
     for moment in [*moments, None]:
-        begun = bool(stored_runs(home))
+        runs = stored_runs(home)
+        if any(run.state == "complete" for run in runs):
+            return 0, killed  # the kill came between the last transaction and the end of the process
+        begun = bool(runs)
         told = command(scanner, home, "--quiet", "scan", *(["--resume", "latest", *SPEED] if begun else start))
         child = subprocess.Popen(told, stdout=subprocess.DEVNULL, env=environment())
         try:
@@ -72,15 +76,13 @@ def kill_and_resume(scanner: Namespace, home: Path, moments: list[float]) -> tup
     return -signal.SIGKILL, killed
 
 
-def stored_runs(home: Path) -> list[str]:
+def stored_runs(home: Path) -> list[Run]:
     """The runs that a home knows; none before its database exists."""
-    from reconshield.store.runs import list_runs
-
     settings = load_settings({"home": str(home)}, {})
     if not (home / "reconshield.db").exists():
         return []
     with open_store(settings.db, settings.workspace) as store:
-        return [run.id for run in list_runs(store)]
+        return list_runs(store)
 
 
 def load(home: Path) -> RunResult:
