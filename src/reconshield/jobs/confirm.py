@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -30,6 +31,9 @@ MOST_GROUPS = 50
 ANSWERS = (Reason.SYN_ACK, Reason.CONN_REFUSED, Reason.RESET, Reason.PORT_UNREACH, Reason.UDP_RESPONSE)
 """What only the host itself says. The rest is silence, or said by something on the way."""
 RATE = 1000.0
+RETRIES = 2
+"""Silence is asked again so often at least, one time more than a scan does: what outlasted the scan's own repetition, half a
+second later where the way is short, was no single packet, and the news of a closed port has a few seconds' time."""
 
 
 def ask_again(
@@ -40,9 +44,10 @@ def ask_again(
     if len(silent) == 0 or stop.is_set():
         return frozenset()
     answered: set[Endpoint] = set()
+    patient = replace(options, retries=max(options.retries, RETRIES))
     for addresses, ports in islice(group(silent), MOST_GROUPS):
         again = make_plan(addresses & targets.addresses, ports, rate=RATE, seed=plan.seed)
-        for step in measure(again, targets, list(range(again.blocks)), options, stop):
+        for step in measure(again, targets, list(range(again.blocks)), patient, stop):
             if isinstance(step, BlockDone):
                 answered |= set(endpoints_of(step.batch[step.batch["state"] == State.OPEN]))
     return frozenset(answered & set(endpoints_of(silent)))
