@@ -110,6 +110,11 @@ def test_what_is_no_log_of_lines_is_refused(tmp_path: Path, data: bytes) -> None
         next(Follow(path, make_setting(None, DAY)).run())
 
 
+def test_a_log_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        next(Follow(tmp_path / "conn.log", make_setting(None, DAY)).run())
+
+
 def test_a_line_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reconshield.jobs.detect_follow.MOST_LINE", 100)
     path = tmp_path / "some"

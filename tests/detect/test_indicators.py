@@ -6,15 +6,19 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from detect.captures import zeek_row
 from detect.test_match import DAY, judge, points
+from reconshield.detect.feeds import read_feed
 from reconshield.detect.flows import Naming
 from reconshield.detect.indicators import Indicators, parse_indicator
 from reconshield.errors import UserError
 from reconshield.jobs.indicators import FeedRead, read_indicators
 
 NOW = DAY + 86_400.0
+KEYS = ("Event", "response", "Attribute", "Object", "type", "value", "to_ids", "objects", "pattern", "valid_until", "revoked")
 BAD_HOST = "203.0.113.35"
 
 
@@ -58,6 +62,10 @@ def counts(feed: FeedRead) -> tuple[str, int, int, int, int]:
         (stix("[network-traffic:dst_port = 110]"), ("stix", 0, 0, 1, 0)),
         (stix(f"[ipv4-addr:value = '{BAD_HOST}'] FOLLOWEDBY [a:b = 'x']", "[url:value = 'http://a/']"), ("stix", 1, 0, 0, 1)),
         (misp({"type": "ip-dst", "value": BAD_HOST}, {"type": "md5", "value": "0" * 32}), ("misp", 1, 0, 1, 0)),
+        (f"indicator,expires\n{BAD_HOST},1790000000000\n198.51.100.1,1990000000\n", ("csv", 1, 0, 0, 1)),
+        ("http://evil.example/a#b # C2\n", ("lines", 1, 0, 0, 0)),
+        (stix("[network-traffic:dst_ref.value = '192.0.2.1' AND network-traffic:protocols[0] = 'icmp']"), ("stix", 0, 0, 1, 0)),
+        (json.dumps({"Event": {"Attribute": {"value": BAD_HOST}, "Object": [{"Attribute": [5]}]}}), ("misp", 0, 0, 1, 1)),
         (misp({"type": "ip-dst|port", "value": f"{BAD_HOST}|110"}), ("misp", 1, 0, 0, 0)),
         (misp({"type": "ip-dst", "to_ids": False}, {"type": "domain", "value": "e.example"}), ("misp", 1, 0, 1, 0)),
     ],
@@ -70,6 +78,24 @@ def test_what_files_say(tmp_path: Path, text: str, wanted: tuple[str, int, int, 
 def test_a_file_without_an_indicator_is_a_mistake(tmp_path: Path, text: str) -> None:
     with pytest.raises(UserError):
         read(tmp_path, text)
+
+
+anything: st.SearchStrategy[object] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(anything.map(json.dumps) | st.text(max_size=200))
+def test_no_file_of_indicators_breaks_it(text: str) -> None:
+    """Records, bad ones, or a ValueError that says why; nothing else."""
+    try:
+        format_, records = read_feed(text)
+    except ValueError:
+        return
+    assert format_
+    assert all(record.where for record in records)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from detect.captures import zeek_conn, zeek_row
 from detect.test_match import CELL, DAY, policy_of
-from reconshield.detect.match import Setting
+from reconshield.detect.scene import Setting
 from reconshield.errors import UserError
 from reconshield.jobs.detect import make_setting
 from reconshield.jobs.detect_policy import learn_files, replay_files
@@ -37,7 +37,7 @@ def setting_of(policy: Policy) -> Setting:
 def learn(tmp_path: Path, policy: str, zone: str = "cell-3") -> str:
     path = tmp_path / "conn.log"
     path.write_bytes(zeek_conn(ROWS))
-    return learn_files([path], setting_of(policy_of(policy)), zone, None, lambda _: None)
+    return learn_files([path], setting_of(policy_of(policy)), zone, told=lambda _: None)
 
 
 def test_what_a_zone_talked_is_proposed_with_blanks(tmp_path: Path) -> None:
@@ -57,12 +57,12 @@ def test_the_proposal_allows_what_it_was_learned_from_and_nothing_is_left_to_lea
     assert "[[traffic]]" not in again
     path = tmp_path / "conn.log"
     old, new = policy_of(ZONES), policy_of(ZONES + text)
-    found = replay_files([path], setting_of(new), old, new, None, lambda _: None)
+    found = replay_files([path], setting_of(old), setting_of(new), told=lambda _: None)
     vanished = {each.shown.port for each in found if each.change == "vanishes"}
     assert {22, 25, 53, 445, 465} <= vanished
     assert 110 not in vanished
     assert replayed_text(found).endswith(f"{len(vanished)} vanish")
-    back = replay_files([path], setting_of(old), new, old, None, lambda _: None)
+    back = replay_files([path], setting_of(new), setting_of(old), told=lambda _: None)
     assert {each.shown.port for each in back if each.change == "appears"} == vanished
     assert all((each.old is None) == (replayed_line(each)["old_score"] is None) for each in back)
 
@@ -70,8 +70,8 @@ def test_the_proposal_allows_what_it_was_learned_from_and_nothing_is_left_to_lea
 def test_the_same_policy_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "conn.log"
     path.write_bytes(zeek_conn(ROWS))
-    same = policy_of(ZONES)
-    assert replay_files([path], setting_of(same), same, same, None, lambda _: None) == ()
+    same = setting_of(policy_of(ZONES))
+    assert replay_files([path], same, same, told=lambda _: None) == ()
 
 
 def test_a_zone_that_there_is_not(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from detect.captures import zeek_conn, zeek_row
-from reconshield.addresses import AddressSet, parse_target
+from reconshield.addresses import AddressSet, PortSet, parse_target
 from reconshield.detect.evidence import grade
 from reconshield.detect.flows import Flows
-from reconshield.detect.match import Matches, OwnScan, match
+from reconshield.detect.match import Matches, match
 from reconshield.detect.readers import recognise
+from reconshield.detect.scene import OwnScan
 from reconshield.detect.tally import Tally
 from reconshield.detection import Detection, Evidence
 from reconshield.jobs.detect import make_setting
@@ -131,7 +132,7 @@ def test_failures_and_rhythm_without_any_policy() -> None:
 
 def test_our_own_scan_is_recognised_by_place_and_time() -> None:
     rows = [zeek_row(DAY + at, "10.1.0.1", "203.0.113.35", 110, service="http", duration="0.1") for at in range(30)]
-    scan = OwnScan("run-1", AddressSet.of("10.1.0.1"), AddressSet.of("203.0.113.35"), DAY, DAY + 60)
+    scan = OwnScan("run-1", AddressSet.of("10.1.0.1"), AddressSet.of("203.0.113.35"), PortSet(((1, 65_535),)), DAY, DAY + 60)
     [found] = judge(rows).detections
     assert judge(rows, scans=(scan,)).detections == ()
     assert points(found)["protocol"] == 25

@@ -9,7 +9,7 @@ from detect.captures import zeek_row
 from detect.test_match import DAY, judge, points
 from reconshield.addresses import AddressSet, PortSet, parse_address
 from reconshield.detect.listeners import find_listeners
-from reconshield.detect.match import OwnScan
+from reconshield.detect.scene import OwnScan
 from reconshield.jobs.detect_past import Past, exposure_text, new_listeners, own_scans
 from reconshield.model import Endpoint
 from reconshield.report.exposures import Exposure
@@ -19,6 +19,7 @@ from reconshield.store.runs import create_run
 
 BAD_HOST = "203.0.113.35"
 NOW = DAY + 86_400.0
+POP3 = PortSet(((110, 110),))
 
 
 def exposure(opened: float, shut: float | None, verdict: str | None = None) -> Exposure:
@@ -39,7 +40,7 @@ def exposure(opened: float, shut: float | None, verdict: str | None = None) -> E
 
 def test_what_only_our_scan_explains_is_listed_as_ours() -> None:
     rows = [zeek_row(DAY + at, "10.1.0.1", BAD_HOST, 110, service="http", duration="0.1") for at in range(30)]
-    scan = OwnScan("run-1 (grant g2)", AddressSet.of("10.1.0.1"), AddressSet.of(BAD_HOST), DAY, DAY + 60)
+    scan = OwnScan("run-1 (grant g2)", AddressSet.of("10.1.0.1"), AddressSet.of(BAD_HOST), POP3, DAY, DAY + 60)
     matches = judge(rows, scans=(scan,))
     assert matches.detections == ()
     [own] = matches.own
@@ -49,23 +50,26 @@ def test_what_only_our_scan_explains_is_listed_as_ours() -> None:
 
 
 def test_scans_are_taken_from_the_store_with_their_grants(tmp_path: Path) -> None:
-    plan = Plan(AddressSet.of(BAD_HOST), PortSet(((110, 110),)), 7, 16)
+    plan = Plan(AddressSet.of(BAD_HOST), POP3, 7, 16)
     with open_store(f"sqlite:///{tmp_path}/store.db") as store:
         for vantage in ("here", "other"):
-            run = {"engine": "connect", "vantage": vantage, "grants": ["g2"], "level": 2, "now": DAY}
-            create_run(store, plan=plan.to_json(), **run)  # type: ignore[arg-type]  # a plain table of its arguments
+            create_run(store, plan=plan.to_json(), engine="connect", vantage=vantage, grants=["g2"], level=2, now=DAY)
         [found] = own_scans(store, "here", None, DAY + 60)
         assert list(own_scans(store, "elsewhere", None, DAY + 60)) == []
-    assert found.targets == AddressSet.of(BAD_HOST)
+    assert (found.targets, found.ports) == (plan.targets, plan.ports)
     assert (found.begin, found.end) == (DAY, DAY + 60)
     assert found.run.endswith(" (grant g2)")
     assert AddressSet.of("127.0.0.1") & found.sources
 
 
-def test_traffic_after_the_scan_is_not_its_own() -> None:
+def test_traffic_after_the_scan_from_elsewhere_or_to_other_ports_is_not_its_own() -> None:
     rows = [zeek_row(DAY + at, "10.1.0.1", BAD_HOST, 110, service="http", duration="0.1") for at in range(30)]
-    for begin, end, source in ((DAY - 900, DAY - 600, "10.1.0.1"), (DAY, DAY + 60, "10.1.0.2")):
-        scan = OwnScan("run-1", AddressSet.of(source), AddressSet.of(BAD_HOST), begin, end)
+    for begin, source, ports in (
+        (DAY - 900, "10.1.0.1", POP3),
+        (DAY, "10.1.0.2", POP3),
+        (DAY, "10.1.0.1", PortSet(((111, 65_535),), ((1, 65_535),))),
+    ):
+        scan = OwnScan("run-1", AddressSet.of(source), AddressSet.of(BAD_HOST), ports, begin, begin + 60)
         [found] = judge(rows, scans=(scan,)).detections
         assert "own scanner" not in points(found)
 

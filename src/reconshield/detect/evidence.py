@@ -53,6 +53,8 @@ large is how backups, telemetry and mail clients behave, and a port number is no
 
 SUPPORTING = frozenset(kind for kind in Kind) - {Kind.PORT_LIST}
 THRESHOLDS = (("critical", 85), ("high", 60), ("medium", 40), ("low", 20))
+RATINGS = tuple(name for name, _ in THRESHOLDS)
+"""The worst first."""
 
 
 def grade(evidence: tuple[Evidence, ...]) -> Grade:

@@ -13,20 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.addresses import AddressSet, text_of
+from reconshield.detect.classes import doubt_columns, failure_columns, indicator_columns, listener_columns, protocol_columns
 from reconshield.detect.evidence import Kind
 from reconshield.detect.expected import TRANSPORTS, zone_numbers
-from reconshield.detect.match import (
-    Column,
-    Scene,
-    Setting,
-    doubt_columns,
-    failure_columns,
-    indicator_columns,
-    listener_columns,
-    look,
-    protocol_columns,
-    service_text,
-)
+from reconshield.detect.scene import Column, Scene, Setting, look, service_text
 from reconshield.detect.tally import Tally
 from reconshield.policy import WAN, Policy
 from reconshield.policy.writing import table_text

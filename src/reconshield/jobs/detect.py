@@ -13,19 +13,21 @@ import gzip
 import lzma
 import stat
 import zlib
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from itertools import chain
 from pathlib import Path
 from typing import cast
 
+from reconshield.detect.evidence import RATINGS
 from reconshield.detect.expected import Services
 from reconshield.detect.flows import Bad, Cut, Flows, Item, Naming, Reader
 from reconshield.detect.indicators import Indicators
-from reconshield.detect.match import Matches, PortUse, Setting, match
+from reconshield.detect.match import Matches, match
 from reconshield.detect.readers import READERS, recognise
+from reconshield.detect.scene import PortUse, Setting
 from reconshield.detect.suppress import suppress
 from reconshield.detect.tally import Tally
 from reconshield.errors import UserError
@@ -106,16 +108,22 @@ def read_files(
 
 def read_into(tally: Tally, found: Input, number: int, since: float | None, format_: str, hear: Hear = lambda _: None) -> None:
     """Add a file's flows to the tally and note what is wrong with it."""
+    with explained(found.path), open_log(found.path) as file, closing(pieces_of(file, found)) as pieces:
+        head = next(pieces, b"")
+        reader = choose_reader(head, found.path, format_)
+        found.format = reader.name
+        for item in reader.read(chain([head], pieces)):
+            take_item(tally, item, found, number, since, hear)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """What the system says of a file that it does not give, as the user's mistake."""
     try:
-        with open_log(found.path) as file, closing(pieces_of(file, found)) as pieces:
-            head = next(pieces, b"")
-            reader = choose_reader(head, found.path, format_)
-            found.format = reader.name
-            for item in reader.read(chain([head], pieces)):
-                take_item(tally, item, found, number, since, hear)
+        yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise UserError(f"the file cannot be read: {reason}", where=str(found.path), hint=f"ls -l {found.path}") from error
+        raise UserError(f"the file cannot be read: {reason}", where=str(path), hint=f"ls -l {path}") from error
 
 
 def take_item(tally: Tally, item: Item, found: Input, number: int, since: float | None, hear: Hear) -> None:
@@ -211,7 +219,7 @@ def conclusion(detected: Detected) -> str:
     """The last line: how many conversations, and how they were rated."""
     matches = detected.matches
     ratings = [detection.grade.rating for detection in matches.detections]
-    parts = [f"{count(ratings.count(name))} {name}" for name in ("critical", "high", "medium", "low") if name in ratings]
+    parts = [f"{count(ratings.count(name))} {name}" for name in RATINGS if name in ratings]
     rated = ", ".join(parts) or "none rated low or above"
     marked = sum(1 for detection in matches.detections if detection.suppressed and detection.suppressed.live)
     suppressed = f" ({count(marked)} suppressed)" if marked else ""

@@ -15,13 +15,16 @@ from dataclasses import replace
 from io import BufferedReader
 from pathlib import Path
 
+from reconshield.detect.compare import Key, key_of
+from reconshield.detect.evidence import RATINGS
 from reconshield.detect.flows import Bad, Flows, Item, Reader
-from reconshield.detect.match import Setting, match
+from reconshield.detect.match import match
+from reconshield.detect.scene import Setting
 from reconshield.detect.suppress import suppress
 from reconshield.detect.tally import Tally
 from reconshield.detection import Detection
 from reconshield.errors import UserError
-from reconshield.jobs.detect import PACKED, Input, choose_reader, open_log, take_item
+from reconshield.jobs.detect import PACKED, Input, choose_reader, explained, open_log, take_item
 
 PIECE = 8 << 20
 MOST_LINE = 16 << 20
@@ -32,7 +35,6 @@ SHARE = 5
 MOST_CONVERSATIONS = 1_000_000
 MOST_FLOWS = 20_000_000
 LINE = re.compile(r"line (\d+)")
-RATINGS = ("low", "medium", "high", "critical")
 
 
 class Tail:
@@ -74,11 +76,14 @@ class Tail:
             return
         try:
             there = self.path.stat()
+            if (there.st_dev, there.st_ino) == file_id(self._file) and there.st_size >= self._file.tell():
+                return
+            fresh = open_log(self.path)
         except FileNotFoundError:
             return
-        if (there.st_dev, there.st_ino) != file_id(self._file) or there.st_size < self._file.tell():
-            self.close()
-            self._begin()
+        self.close()
+        self._begin()
+        self._file = fresh
 
 
 def file_id(file: BufferedReader) -> tuple[int, int]:
@@ -102,7 +107,7 @@ class Follow:
 
     def __init__(self, path: Path, setting: Setting, format_: str = "auto", since: float | None = None) -> None:
         self.found = Input(path)
-        self.told: dict[tuple[str, str, int, str], int] = {}
+        self._told: dict[Key, int] = {}
         self._setting = replace(setting, sources=(str(path),))
         self._format, self._since = format_, since
         self._reader: Reader | None = None
@@ -115,7 +120,8 @@ class Follow:
         tail, due, pending = Tail(self.found.path), clock(), False
         try:
             while True:
-                data, shift = tail.take()
+                with explained(self.found.path):
+                    data, shift = tail.take()
                 if data:
                     self._add(data, shift)
                     pending = True
@@ -146,16 +152,15 @@ class Follow:
     def _judge(self) -> Iterator[Detection]:
         setting = replace(self._setting, now=time.time())
         for detection in suppress(match(self._tally, setting).detections, setting.policy, setting.now):
-            key = detection.src, detection.dst, detection.port, detection.transport
-            rank = RATINGS.index(detection.grade.rating)
-            if rank > self.told.get(key, -1):
-                self.told[key] = rank
+            key, place = key_of(detection), RATINGS.index(detection.grade.rating)
+            if place < self._told.get(key, len(RATINGS)):
+                self._told[key] = place
                 yield detection
         rows = self._tally.conversations
         if rows.size > MOST_CONVERSATIONS or int(rows["flows"].sum()) > MOST_FLOWS:
             self._tally.close()
             self._tally = Tally()
-            self.told.clear()
+            self._told.clear()
 
 
 def shifted(item: Item, shift: int) -> Item:

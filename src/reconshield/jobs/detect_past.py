@@ -10,7 +10,8 @@ from pathlib import Path
 from reconshield import host
 from reconshield.addresses import AddressSet, parse_address
 from reconshield.detect.listeners import Place, find_listeners
-from reconshield.detect.match import Matches, OwnScan, Setting
+from reconshield.detect.match import Matches
+from reconshield.detect.scene import OwnScan, Setting
 from reconshield.detection import Detection
 from reconshield.jobs.coverage import is_import, plan_of
 from reconshield.jobs.exposures import load_exposures
@@ -71,7 +72,7 @@ def own_scans(store: Store, vantage: str, policy: Policy | None, now: float) -> 
             continue
         end = run.finished if run.finished is not None else min(now, run.started + LONGEST)
         grants = f" (grant {', '.join(run.grants)})" if run.grants else ""
-        yield OwnScan(f"{run.id}{grants}", sources, plan.targets, run.started, end)
+        yield OwnScan(f"{run.id}{grants}", sources, plan.targets, plan.ports, run.started, end)
 
 
 def new_listeners(exposures: Iterable[Exposure], now: float) -> dict[Place, str]:

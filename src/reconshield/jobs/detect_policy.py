@@ -9,15 +9,23 @@ from pathlib import Path
 
 from reconshield.detect.compare import compare
 from reconshield.detect.learn import propose_traffic
-from reconshield.detect.match import Setting, match
+from reconshield.detect.match import match
+from reconshield.detect.scene import Setting
 from reconshield.detect.tally import Tally
 from reconshield.detection import Difference
 from reconshield.errors import UserError
 from reconshield.jobs.detect import Input, read_files
-from reconshield.policy import Policy
 
 
-def learn_files(paths: Iterable[Path], setting: Setting, zone: str, since: float | None, told: Callable[[Input], None]) -> str:
+def learn_files(
+    paths: Iterable[Path],
+    setting: Setting,
+    zone: str,
+    *,
+    since: float | None = None,
+    format_: str = "auto",
+    told: Callable[[Input], None],
+) -> str:
     """The proposal as TOML; empty where nothing is left to propose."""
     names = [each.name for each in setting.policy.zones]
     if zone not in names:
@@ -25,16 +33,22 @@ def learn_files(paths: Iterable[Path], setting: Setting, zone: str, since: float
         hint = f"did you mean {near[0]}?" if near else f"zones: {', '.join(names) or 'none; declare it with [[zone]]'}"
         raise UserError(f"no zone is called {zone}", where="--zone", hint=hint)
     with Tally() as tally:
-        read_files(tally, paths, since=since, told=told, hear=setting.hear)
+        read_files(tally, paths, since=since, format_=format_, told=told, hear=setting.hear)
         return "\n".join(propose_traffic(tally, setting, zone))
 
 
 def replay_files(
-    paths: Iterable[Path], setting: Setting, old: Policy, new: Policy, since: float | None, told: Callable[[Input], None]
+    paths: Iterable[Path],
+    old: Setting,
+    new: Setting,
+    *,
+    since: float | None = None,
+    format_: str = "auto",
+    told: Callable[[Input], None],
 ) -> tuple[Difference, ...]:
-    """What would be otherwise with the new policy. The files are read once and judged twice."""
+    """What would be otherwise with the policy of `new`. The files are read once and judged twice; both share the indicators."""
     with Tally() as tally:
-        inputs = read_files(tally, paths, since=since, told=told, hear=setting.hear)
+        inputs = read_files(tally, paths, since=since, format_=format_, told=told, hear=new.hear)
         sources = tuple(str(found.path) for found in inputs)
-        before, after = (match(tally, replace(setting, policy=policy, sources=sources)).detections for policy in (old, new))
+        before, after = (match(tally, replace(setting, sources=sources)).detections for setting in (old, new))
         return tuple(compare(before, after))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from reconshield.detect.feeds.record import Record
 from reconshield.detect.flows import Bad
 from reconshield.detect.indicators import Indicator, Indicators, parse_indicator
 from reconshield.errors import UserError
+from reconshield.jobs.detect import explained
 from reconshield.text import printable
 
 MOST_BYTES = 64 * 1024 * 1024
@@ -91,14 +93,11 @@ def indicator_of(record: Record) -> Indicator:
 
 
 def read_text(path: Path) -> str:
-    try:
-        if not path.is_file():
+    with explained(path):
+        if not stat.S_ISREG(path.stat().st_mode):
             raise UserError("this is no regular file", where=str(path), hint="give a file of indicators")
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UserError(f"the file cannot be read: {reason}", where=str(path), hint=f"ls -l {path}") from error
     if len(data) > MOST_BYTES:
         raise UserError("the file of indicators is larger than 64 MB", where=str(path), hint="split it")
     try:

@@ -1,11 +1,12 @@
 """Files of indicators, one format a file; which one is told by the content.
 
-text -> read_feed -> Feed(format, indicators), every record that could not be used as Bad with its place
+text -> read_feed -> the name of the format, and its records; one that cannot be read is `Bad` with its place
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from reconshield.detect.feeds.record import Record
 from reconshield.detect.flows import Bad
 
 MARKS = "\ufeff \t\r\n"
+COMMENT = re.compile(r"(?:^|\s)#")
 
 
 def read_feed(text: str) -> tuple[str, Iterator[Record | Bad]]:
@@ -39,8 +41,8 @@ def read_json(text: str) -> tuple[str, Iterator[Record | Bad]]:
 
 
 def read_lines(lines: Iterable[str]) -> Iterator[Record | Bad]:
-    """An indicator a line, `#` begins a comment."""
+    """An indicator a line; `#` begins a comment, but not inside a URL."""
     for number, line in enumerate(lines, 1):
-        value, _, comment = line.partition("#")
+        value, *comment = COMMENT.split(line, maxsplit=1)
         if value.strip():
-            yield Record(f"line {number}", value.strip(), comment.strip())
+            yield Record(f"line {number}", value.strip(), "".join(comment).strip())

@@ -34,14 +34,20 @@ def find_events(found: Any) -> list[dict[str, Any]] | None:
 
 def read(events: list[dict[str, Any]]) -> Iterator[Record | Bad]:
     for number, event in enumerate(events, 1):
-        groups = [event, *(each for each in event.get("Object") or [] if isinstance(each, dict))]
-        attributes = [each for group in groups for each in group.get("Attribute") or []]
+        groups = [event, *(each for each in listed(event, "Object") if isinstance(each, dict))]
+        attributes = [each for group in groups for each in listed(group, "Attribute")]
         for place, attribute in enumerate(attributes, 1):
             where = f"event {number} attribute {place}"
             if isinstance(attribute, dict):
                 yield read_attribute(where, attribute, str(event.get("info") or ""))
             else:
                 yield Bad(where, "this is no attribute")
+
+
+def listed(group: dict[str, Any], name: str) -> list[Any]:
+    """What stands under a name; what is no list as its only item, so that it is named as bad."""
+    found = group.get(name)
+    return found if isinstance(found, list) else [] if found is None else [found]
 
 
 def read_attribute(where: str, attribute: dict[str, Any], info: str) -> Record:

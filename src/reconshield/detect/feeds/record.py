@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+UNIX = re.compile(r"[0-9]{9,12}(?:\.[0-9]{1,9})?")
+"""Unix seconds. With milliseconds in them they have more digits and are refused: they would never end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,10 @@ def read_time(text: object) -> float | None:
     said = str(text if text is not None else "").strip()
     if not said:
         return None
-    if said.replace(".", "", 1).isdigit() and len(said) >= 9:
-        return float(said)
     try:
+        if UNIX.fullmatch(said):
+            return datetime.fromtimestamp(float(said), UTC).timestamp()
         found = datetime.fromisoformat(said.removesuffix(" UTC"))
-    except ValueError:
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         raise ValueError(f"{said[:40]!r} is no time") from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

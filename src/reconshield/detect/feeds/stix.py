@@ -71,8 +71,9 @@ def record_of(where: str, way: Way, label: str, expires: float | None) -> Record
     kind = "" if named[0] == "address" else named[0]
     if kind and port:
         return Record(where, "", unused="a name with a port is not compared")
-    known = transport if transport in {"tcp", "udp"} else ""
-    return Record(where, roles[named[0]], label, expires, int(port or 0), known, kind)
+    if transport not in {"", "tcp", "udp"}:
+        return Record(where, "", unused=f"{transport[:20]} is nothing that conversations are told apart by")
+    return Record(where, roles[named[0]], label, expires, int(port or 0), transport, kind)
 
 
 class Pattern:

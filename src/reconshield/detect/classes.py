@@ -1,0 +1,246 @@
+"""The classes of evidence, each a function that gives columns of points for all conversations of a scene at once.
+
+A column knows its points for everything and explains a single conversation only when it is asked, so a million of them cost a
+few passes over arrays, and words are written for what is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from reconshield.detect import evidence as weights
+from reconshield.detect.evidence import Kind
+from reconshield.detect.expected import ports_in
+from reconshield.detect.flows import Mark
+from reconshield.detect.scene import (
+    Array,
+    Column,
+    PortUse,
+    Scene,
+    by_endpoint,
+    endpoint_of,
+    network,
+    service_text,
+    union,
+)
+from reconshield.detection import Evidence
+from reconshield.text import duration, plural, size
+
+WEB_PORTS = (80, 443, 8080, 8443)
+ADMIN_PORTS = (22, 23, 135, 139, 445, 3389, 5900, 5985, 5986)
+"""Where one machine takes over another: between user hosts these are worth a look."""
+
+DAY = 86_400.0
+NEW_DAYS, LEAST_SPAN_DAYS = 7, 8
+FEW_SHARE, LEAST_HOSTS = 0.02, 50
+MANY_FAILURES = 20
+EVERYBODY = ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8")
+
+
+def policy_columns(scene: Scene) -> list[Column]:
+    verdicts, policy = scene.verdicts, scene.setting.policy
+    wrong = verdicts.governed & ~verdicts.allowed
+    points = np.where(wrong, np.where(verdicts.secure, weights.POLICY_SECURE, weights.POLICY_ORDINARY), 0)
+
+    def violation(number: int) -> Evidence:
+        zone = policy.zones[int(verdicts.zone[number])]
+        port, transport = endpoint_of(scene, number)
+        what = service_text(scene, port, transport)
+        kind = "secure zone" if zone.secure else "zone"
+        because = f"{kind} {zone.name} expects no {what} here (line {zone.line})"
+        return Evidence(Kind.POLICY, int(points[number]), because)
+
+    def allowance(number: int) -> Evidence:
+        rule = policy.traffic[int(verdicts.entry[number])]
+        because = f"{rule.direction} of {rule.zone} allows it (line {rule.line})" + (f": {rule.reason}" if rule.reason else "")
+        return Evidence(Kind.ALLOWED, weights.ALLOWED, because)
+
+    return [
+        Column(Kind.POLICY, points, violation),
+        Column(Kind.ALLOWED, np.where(verdicts.allowed, weights.ALLOWED, 0), allowance),
+    ]
+
+
+def port_list_columns(scene: Scene) -> list[Column]:
+    def best(port: int, transport: str) -> PortUse | None:
+        return min(scene.setting.port_uses(port, transport), key=lambda use: use.tier, default=None)
+
+    def points(port: int, transport: str, app: str) -> int:
+        del app
+        use = best(port, transport)
+        return weights.TIERS.get(use.tier, 0) if use else 0
+
+    column = by_endpoint(scene, points)
+
+    def explain(number: int) -> Evidence:
+        uses = scene.setting.port_uses(*endpoint_of(scene, number))
+        names = ", ".join(f"{use.family} {use.year}" for use in uses[:3])
+        source = min(uses, key=lambda use: use.tier)
+        because = f"documented on this port: {names} (tier {source.tier}); a port alone is weak"
+        return Evidence(Kind.PORT_LIST, int(column[number]), because, source.attack)
+
+    return [Column(Kind.PORT_LIST, column, explain)]
+
+
+def protocol_columns(scene: Scene) -> list[Column]:
+    services = scene.setting.services
+    column = by_endpoint(scene, lambda *endpoint: weights.PROTOCOL if services.mismatch(*endpoint) else 0)
+
+    def explain(number: int) -> Evidence:
+        port, transport = endpoint_of(scene, number)
+        why = services.mismatch(port, transport, scene.apps[int(scene.rows["app"][number])]) or ""
+        return Evidence(Kind.PROTOCOL, weights.PROTOCOL, why, "T1571")
+
+    return [Column(Kind.PROTOCOL, column, explain)]
+
+
+def direction_columns(scene: Scene) -> list[Column]:
+    rows, ends = scene.rows, scene.ends
+    src_inside, dst_inside = scene.inside[ends.src], scene.inside[ends.dst]
+    everybody = ends.within(union(map(network, EVERYBODY)))[ends.dst]
+    outward = src_inside & ~dst_inside & ~everybody & ~np.isin(rows["dport"], WEB_PORTS) & (rows["dport"] > 0)
+    few = clients_of(scene) < 3
+    lateral = src_inside & dst_inside & np.isin(rows["dport"], ADMIN_PORTS) & few & (ends.src != ends.dst)
+    points = np.where(outward, weights.OUTWARD, np.where(lateral, weights.LATERAL, 0))
+
+    def explain(number: int) -> Evidence:
+        because = (
+            "inside to the internet, not a web port" if outward[number] else "between inside hosts, on a port that administers"
+        )
+        return Evidence(Kind.DIRECTION, int(points[number]), because)
+
+    return [Column(Kind.DIRECTION, points, explain)]
+
+
+def clients_of(scene: Scene) -> Array:
+    """For each conversation, how many different sources use its destination and port."""
+    keys = scene.ends.dst.astype(np.int64) << 16 | scene.rows["dport"]
+    _, which, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    return np.asarray(counts[which.reshape(-1)])
+
+
+def failure_columns(scene: Scene) -> list[Column]:
+    failed = scene.rows["failed"].astype(np.int64) + scene.rows["denied"]
+    outside = ~scene.inside[scene.ends.dst]
+    points = np.where((failed >= MANY_FAILURES) & outside, weights.FAILURE, 0)
+
+    def explain(number: int) -> Evidence:
+        flows, lost = int(scene.rows["flows"][number]), int(failed[number])
+        return Evidence(Kind.FAILURE, weights.FAILURE, f"{lost:,} of {flows:,} attempts refused, stopped or unanswered")
+
+    return [Column(Kind.FAILURE, points, explain)]
+
+
+def rarity_columns(scene: Scene) -> list[Column]:
+    """Destinations of few inside hosts, where there are enough hosts for that to say something."""
+    ends = scene.ends
+    inside = scene.inside[ends.src]
+    hosts = np.unique(ends.src[inside]).size
+    if hosts < LEAST_HOSTS:
+        return []
+    pairs = np.unique(ends.dst[inside].astype(np.int64) << 32 | ends.src[inside])
+    talkers = np.bincount(pairs >> 32, minlength=len(ends))[ends.dst]
+    outside = ~scene.inside[ends.dst]
+    points = np.where(inside & outside & (talkers <= max(1, hosts * FEW_SHARE)), weights.RARITY, 0)
+
+    def explain(number: int) -> Evidence:
+        because = f"{plural(int(talkers[number]), 'host', 'hosts')} of {hosts:,} inside talk to it"
+        return Evidence(Kind.RARITY, weights.RARITY, because)
+
+    return [Column(Kind.RARITY, points, explain)]
+
+
+def novelty_columns(scene: Scene) -> list[Column]:
+    """First seen in the last days, where earlier data or a long enough file says that it was not there before."""
+    begun, setting = scene.rows["first"], scene.setting
+    latest = scene.span[1]
+    long_enough = scene.span[1] - scene.span[0] >= LEAST_SPAN_DAYS * DAY
+    if setting.first_seen is not None:
+        earlier = setting.first_seen(scene.rows, scene.ends)
+        begun = np.fmin(begun, earlier)
+    elif not long_enough:
+        return []
+    points = np.where(latest - begun <= NEW_DAYS * DAY, weights.NOVELTY, 0)
+
+    def explain(number: int) -> Evidence:
+        ago = duration(max(0.0, latest - float(begun[number])))
+        return Evidence(Kind.NOVELTY, weights.NOVELTY, f"first seen {ago} before the end of the data")
+
+    return [Column(Kind.NOVELTY, points, explain)]
+
+
+def amount_columns(scene: Scene) -> list[Column]:
+    rows = scene.rows
+    sent, received, longest = rows["sent"].astype(np.float64), rows["received"].astype(np.float64), rows["longest"]
+    much = (sent >= 1e6) & (sent >= 4 * np.maximum(received, 1))
+    lasting = np.where(longest >= 12 * 3600, weights.VERY_LONG, np.where(longest >= 4 * 3600, weights.LONG, 0))
+
+    def explain_volume(number: int) -> Evidence:
+        because = f"sent {size(sent[number])}, received {size(received[number])}"
+        return Evidence(Kind.VOLUME, weights.VOLUME, because)
+
+    def explain_duration(number: int) -> Evidence:
+        return Evidence(Kind.DURATION, int(lasting[number]), f"one flow lasted {duration(float(longest[number]))}")
+
+    return [
+        Column(Kind.VOLUME, np.where(much, weights.VOLUME, 0), explain_volume),
+        Column(Kind.DURATION, lasting, explain_duration),
+    ]
+
+
+def indicator_columns(scene: Scene) -> list[Column]:
+    found = scene.setting.indicators(scene.rows, scene.ends)
+    points = np.zeros(scene.rows.size, np.int64)
+    points[list(found)] = weights.INDICATOR
+    return [Column(Kind.INDICATOR, points, lambda number: Evidence(Kind.INDICATOR, weights.INDICATOR, found[number]))]
+
+
+def listener_columns(scene: Scene) -> list[Column]:
+    found = scene.setting.listeners(scene.rows, scene.ends)
+    points = np.zeros(scene.rows.size, np.int64)
+    points[list(found)] = weights.LISTENER
+    return [Column(Kind.LISTENER, points, lambda number: Evidence(Kind.LISTENER, weights.LISTENER, found[number]))]
+
+
+def doubt_columns(scene: Scene) -> list[Column]:
+    """What speaks for a harmless reading: our own scan, a guess at who began, half a capture."""
+    rows, ends = scene.rows, scene.ends
+    scanned = np.full(rows.size, -1, np.int64)
+    for number, scan in enumerate(scene.setting.scans):
+        if scan.end + 60 < scene.span[0] or scan.begin - 1 > scene.span[1]:
+            continue
+        ours = ends.within(scan.sources)[ends.src] & ends.within(scan.targets)[ends.dst] & ports_in(scan.ports, rows)
+        scanned[ours & (rows["first"] >= scan.begin - 1) & (rows["last"] <= scan.end + 60)] = number
+    unsure = rows["unsure"] * 2 > rows["flows"]
+    half = rows["marks"] & Mark.ONE_SIDED != 0
+
+    def own(number: int) -> Evidence:
+        run = scene.setting.scans[int(scanned[number])].run
+        return Evidence(Kind.SCANNER, weights.SCANNER, f"our own scan {run}")
+
+    confused = Evidence(
+        Kind.CONFUSION, weights.CONFUSION, "the beginning was not captured: this may be a reply to the other side"
+    )
+    cut = Evidence(Kind.ONE_SIDED, weights.ONE_SIDED, "only one direction was captured")
+    return [
+        Column(Kind.SCANNER, np.where(scanned >= 0, weights.SCANNER, 0), own),
+        Column(Kind.CONFUSION, np.where(unsure, weights.CONFUSION, 0), lambda _: confused),
+        Column(Kind.ONE_SIDED, np.where(half, weights.ONE_SIDED, 0), lambda _: cut),
+    ]
+
+
+COLUMNS: tuple[Callable[[Scene], list[Column]], ...] = (
+    policy_columns,
+    port_list_columns,
+    protocol_columns,
+    direction_columns,
+    failure_columns,
+    novelty_columns,
+    rarity_columns,
+    amount_columns,
+    indicator_columns,
+    listener_columns,
+    doubt_columns,
+)
