@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detect.captures import conversation, pcap, pcapng, zeek_conn, zeek_row
+from detect.clouds import vpc, vpc_row
 from detect.reading import faults_in, flows_in, pieces, read_all
 from detect.test_logs import eve, lines
+from detect.test_zeek import entry, table
 from reconshield.cli.main import make_app
 from reconshield.detect.flows import Flows, Reader
 from reconshield.detect.readers import READERS
@@ -23,6 +25,9 @@ WHOLE = {
     "pcap": pcap(FRAMES),
     "pcapng": pcapng(FRAMES),
     "zeek-conn": zeek_conn([zeek_row(1_760_000_000 + at, "10.0.0.5", "10.0.0.9", 80) for at in range(20)]),
+    "zeek-json": lines(*(zeek_row(1_760_000_000 + at, "10.0.0.5", "10.0.0.9", 80) for at in range(20))),
+    "zeek-names": table(*(entry(query=f"a{at}.example") for at in range(20))),
+    "aws-vpc": vpc([vpc_row(1_760_000_000 + at, "10.0.0.5", "10.0.0.9", 80) for at in range(20)]),
     "eve": lines(*(eve(flow_id=number) for number in range(20))),
 }
 
@@ -77,3 +82,11 @@ def test_a_truncated_gzip_gives_what_could_be_unpacked(tmp_path: Path, capsys: p
     assert '"format":"pcap"' in first
     assert '"records":4' in first  # the fifth lies in what was cut off
     assert '"bad":0' not in first
+
+
+def test_a_file_of_names_alone_is_a_file_that_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "dns.log").write_bytes(WHOLE["zeek-names"])
+    out, _ = run(capsys, str(tmp_path / "dns.log"))
+    assert "zeek-names  0 records, 20 names" in out
+    out, _ = run(capsys, str(tmp_path / "dns.log"), "--json")
+    assert '"names":20' in out

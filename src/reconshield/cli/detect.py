@@ -129,7 +129,9 @@ def follow_log(
 def input_summary(read: Input) -> str:
     from reconshield.report.detections import input_text
 
-    return f"{read.path}  {input_text(read.format, read.records, tuple(read.faults), read.bad)}"
+    faults = tuple(read.faults)
+    text = input_text(read.format, read.records, faults, read.bad, names=read.names, listeners=read.listeners)
+    return f"{read.path}  {text}"
 
 
 def tell_input(call: Invocation, read: Input, as_json: bool) -> None:
@@ -137,7 +139,8 @@ def tell_input(call: Invocation, read: Input, as_json: bool) -> None:
     from reconshield.text import json_text
 
     if as_json:
-        call.print(json_text(input_line(str(read.path), read.format, read.records, read.bad)))
+        told = input_line(str(read.path), read.format, read.records, read.bad, names=read.names, listeners=read.listeners)
+        call.print(json_text(told))
     else:
         call.print(input_summary(read))
 

@@ -23,7 +23,7 @@ from typing import cast
 
 from reconshield.detect.evidence import RATINGS
 from reconshield.detect.expected import Services
-from reconshield.detect.flows import Bad, Cut, Flows, Item, Naming, Reader
+from reconshield.detect.flows import Bad, Cut, Flows, Item, Listening, Naming, Reader
 from reconshield.detect.indicators import Indicators
 from reconshield.detect.match import Matches, match
 from reconshield.detect.readers import READERS, recognise
@@ -49,11 +49,15 @@ PACKED: dict[bytes, Callable[[BufferedReader], BufferedReader]] = {
 
 @dataclass(slots=True)
 class Input:
-    """A file that was read: its format, its records, and what could not be used (the first of it in words)."""
+    """A file that was read: its format, its flows (`records`), the names that clients asked for, the sockets that wait for
+    others, and what could not be used (the first of it in words).
+    """
 
     path: Path
     format: str = ""
     records: int = 0
+    names: int = 0
+    listeners: int = 0
     bad: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -99,7 +103,7 @@ def read_files(
         read_into(tally, found, number, since, format_, hear)
         inputs.append(found)
         told(found)
-    if not any(found.records for found in inputs):
+    if not any(found.records or found.names or found.listeners for found in inputs):
         first = inputs[0]
         what = first.faults[0] if first.faults else "there is no record in it"
         raise UserError(f"nothing could be read: {what}", where=str(first.path), hint="reconshield detect run --help")
@@ -131,7 +135,10 @@ def take_item(tally: Tally, item: Item, found: Input, number: int, since: float 
         case Flows(rows, apps):
             found.records += rows.size
             tally.add(Flows(rows[~(rows["start"] < since)], apps) if since is not None else item, number)
+        case Listening():
+            found.listeners += 1
         case Naming(at):
+            found.names += 1
             if since is None or not at < since:
                 hear(item)
         case Bad(where, why):

@@ -132,8 +132,13 @@ def detection_line(detection: Detection, *, allowed: bool = False) -> DetectionL
     }
 
 
-def input_line(file: str, format_: str, records: int, bad: int) -> InputLine:
-    return {"v": 1, "type": "input", "file": file, "format": format_, "records": records, "bad": bad}
+def input_line(file: str, format_: str, records: int, bad: int, *, names: int = 0, listeners: int = 0) -> InputLine:
+    found: InputLine = {"v": 1, "type": "input", "file": file, "format": format_, "records": records, "bad": bad}
+    if names:
+        found["names"] = names
+    if listeners:
+        found["listeners"] = listeners
+    return found
 
 
 def feed_line(file: str, format_: str, used: int, expired: int, unused: int, bad: int) -> IndicatorsLine:
@@ -159,9 +164,11 @@ def feed_text(format_: str, used: int, expired: int, unused: int, bad: int, faul
     return ", ".join(parts)
 
 
-def input_text(format_: str, records: int, faults: tuple[str, ...], bad: int) -> str:
+def input_text(format_: str, records: int, faults: tuple[str, ...], bad: int, *, names: int = 0, listeners: int = 0) -> str:
     """`zeek-conn  1,284,003 records, 2 bad (line 88112: not 21 fields; …)`."""
     text = f"{format_}  {plural(records, 'record', 'records')}"
+    text += f", {plural(names, 'name', 'names')}" if names else ""
+    text += f", {plural(listeners, 'listener', 'listeners')}" if listeners else ""
     if not bad:
         return text
     more = "; …" if bad > len(faults) else ""

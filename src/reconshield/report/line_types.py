@@ -327,7 +327,9 @@ class RejudgedLine(PlacePart):
 
 
 class InputLine(TypedDict):
-    """A file that was read: how many records it has, and how many of them could not be used."""
+    """A file that was read: how many records it has, and how many of them could not be used; names that clients asked for,
+    and services that listen, where it tells any.
+    """
 
     v: Literal[1]
     type: Literal["input"]
@@ -335,6 +337,8 @@ class InputLine(TypedDict):
     format: str
     records: int
     bad: int
+    names: NotRequired[int]
+    listeners: NotRequired[int]
 
 
 class IndicatorsLine(TypedDict):

@@ -1,9 +1,17 @@
 """All formats of flow logs and captures, in the order in which a file is tried."""
 
 from reconshield.detect.flows import Reader
-from reconshield.detect.readers import eve, pcap, pcapng, zeek_conn
+from reconshield.detect.readers import aws_vpc, eve, pcap, pcapng, zeek_conn, zeek_json, zeek_names
 
-READERS: tuple[Reader, ...] = (pcap.READER, pcapng.READER, zeek_conn.READER, eve.READER)
+READERS: tuple[Reader, ...] = (
+    pcap.READER,
+    pcapng.READER,
+    zeek_conn.READER,
+    zeek_json.READER,
+    zeek_names.READER,
+    eve.READER,
+    aws_vpc.READER,
+)
 
 
 def recognise(head: bytes) -> Reader | None:

@@ -8,51 +8,23 @@ Source: Zeek documentation, conn.log (base/protocols/conn/main.zeek).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from string import hexdigits
 
 import numpy as np
 
 from reconshield.detect.columns import Column, Table, addresses, cut_table, decimals, integers, labels
 from reconshield.detect.flows import Bad, Chunks, Cut, Flows, FlowState, Item, Mark, Names, Reader, Rows, new_rows
 from reconshield.detect.pieces import Piece, TooLong, cut_lines
-
-TRANSPORTS: Mapping[bytes, int] = {b"icmp": 1, b"tcp": 6, b"udp": 17, b"icmp6": 58, b"sctp": 132}
-PORTLESS = (1, 58)
-
-STATES: Mapping[bytes, tuple[FlowState, int]] = {
-    b"S0": (FlowState.UNANSWERED, 0),
-    b"REJ": (FlowState.REFUSED, 0),
-    b"S1": (FlowState.ESTABLISHED, 0),
-    b"SF": (FlowState.ESTABLISHED, 0),
-    b"S2": (FlowState.ESTABLISHED, 0),
-    b"S3": (FlowState.ESTABLISHED, 0),
-    b"RSTO": (FlowState.ESTABLISHED, 0),
-    b"RSTR": (FlowState.ESTABLISHED, 0),
-    b"RSTOS0": (FlowState.UNANSWERED, 0),
-    b"SH": (FlowState.UNKNOWN, Mark.ONE_SIDED),
-    b"RSTRH": (FlowState.UNKNOWN, Mark.ONE_SIDED),
-    b"SHR": (FlowState.UNKNOWN, Mark.ONE_SIDED),
-    b"OTH": (FlowState.UNKNOWN, Mark.UNSURE),
-}
-"""conn_state -> how it went, and what is odd about it. OTH began before the capture: who began it is a guess."""
+from reconshield.detect.zeek import (
+    PORTLESS,
+    STATES,
+    TRANSPORTS,
+    Layout,
+    read_comment,
+    service_name,
+    split_comments,
+)
 
 NEEDED = ("ts", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto")
-SERVICES = {"ssl": "tls", "krb": "kerberos", "krb_tcp": "kerberos", "dce_rpc": "msrpc", "ldap_tcp": "ldap", "ldap_udp": "ldap"}
-"""Zeek's names for protocols that have another one here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What the header lines say: the separator, how many columns there are, and the place of each by its name."""
-
-    separator: int
-    count: int
-    fields: Mapping[str, int]
-
-    @property
-    def missing(self) -> list[str]:
-        return [name for name in NEEDED if name not in self.fields]
 
 
 def read(chunks: Chunks) -> Iterator[Item]:
@@ -66,46 +38,13 @@ def read(chunks: Chunks) -> Iterator[Item]:
             if part.data.lstrip()[:1] == b"#":
                 separator, found = read_comment(part.data, separator)
                 layout = found or layout
-                if found and found.missing:
-                    yield Cut(f"line {part.first}: #fields lacks {', '.join(found.missing)}")
+                if found and (missing := [name for name in NEEDED if name not in found.fields]):
+                    yield Cut(f"line {part.first}: #fields lacks {', '.join(missing)}")
                     return
             elif layout is None:
                 yield Bad(f"line {part.first}", "a record before the #fields line")
             else:
                 yield from read_rows(part, layout, names)
-
-
-def split_comments(piece: Piece) -> Iterator[Piece]:
-    """Header lines one by one, everything between them in one piece."""
-    data, begin, line = piece.data, 0, piece.first
-    while begin < len(data):
-        if data[begin : begin + 2].lstrip()[:1] == b"#":
-            finish = data.index(b"\n", begin) + 1
-        else:
-            mark = data.find(b"\n#", begin)
-            finish = mark + 1 if mark >= 0 else len(data)
-        yield Piece(data[begin:finish], line)
-        line += data.count(b"\n", begin, finish)
-        begin = finish
-
-
-def read_comment(line: bytes, separator: int) -> tuple[int, Layout | None]:
-    """What a header line changes: the separator, or the columns."""
-    text = line.strip().decode("utf-8", "replace")
-    if text.startswith("#separator"):
-        value = text.removeprefix("#separator").strip()
-        return read_separator(value), None
-    if text.startswith("#fields"):
-        names = text.split(chr(separator))[1:]
-        return separator, Layout(separator, len(names), {name: place for place, name in enumerate(names)})
-    return separator, None
-
-
-def read_separator(value: str) -> int:
-    """The byte that `\\x09` means, or the one character that stands there; a tab for anything else."""
-    if value.startswith("\\x"):
-        return int(value[2:4], 16) if all(char in hexdigits for char in value[2:4]) and len(value) >= 4 else 9
-    return ord(value) if len(value) == 1 and value.isascii() else 9
 
 
 def read_rows(piece: Piece, layout: Layout, names: Names) -> Iterator[Item]:
@@ -159,13 +98,6 @@ COUNTS = (("sent", "orig_bytes"), ("received", "resp_bytes"), ("sent_packets", "
 
 def pack_state(state: FlowState, marks: int) -> int:
     return state << 8 | marks
-
-
-def service_name(text: str) -> str:
-    """Zeek's list of protocols in our names: `smtp,tls` for mail that went on inside TLS; empty where none was seen."""
-    if text in {"-", "(empty)", ""}:
-        return ""
-    return ",".join(dict.fromkeys(SERVICES.get(name, name) for name in text.lower().split(",") if name))
 
 
 def recognises(head: bytes) -> bool:

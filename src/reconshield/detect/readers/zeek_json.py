@@ -1,0 +1,95 @@
+"""Zeek's logs as JSON Lines: the names of the TSV columns are the keys, and what is unset is left out.
+
+A file may hold one log or several, each entry with its `_path`; entries of logs that are not read here (files, notice, weird)
+are passed over. Source: Zeek documentation, conn.log and "JSON streaming logs".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isfinite, nan
+from typing import Any
+
+from reconshield.detect.builder import Builder, Record
+from reconshield.detect.flows import Bad, Chunks, FlowState, Item, Mark, Reader
+from reconshield.detect.objects import Object, first_objects, read_moment, read_objects
+from reconshield.detect.zeek import PORTLESS, STATES, TRANSPORTS, service_name
+from reconshield.detect.zeek_entries import CONN, KINDS, kind_of, read_entry
+
+UNTOLD = (FlowState.UNKNOWN, 0)
+BY_NAME = {name.decode(): number for name, number in TRANSPORTS.items()}
+STATE_BY_NAME = {name.decode(): meaning for name, meaning in STATES.items()}
+PORTS = ("id.orig_p", "id.resp_p")
+
+
+def read(chunks: Chunks) -> Iterator[Item]:
+    builder = Builder()
+    for found in read_objects(chunks):
+        if isinstance(found, Bad):
+            yield found
+            continue
+        number, entry = found
+        path = entry.get("_path")
+        kind = path if isinstance(path, str) else kind_of(entry)
+        if kind == CONN:
+            record = read_conn(entry, number)
+            if isinstance(record, str):
+                yield Bad(f"line {number}", record)
+            else:
+                builder.add(record)
+        elif kind in KINDS:
+            yield from read_entry(number, entry, kind)
+        elif not kind:
+            yield Bad(f"line {number}", "no entry of a conn, ssl, quic, dns, http or known_services log")
+        if builder.full:
+            yield from builder.take()
+    yield from builder.take()
+
+
+def read_conn(entry: Object, number: int) -> Record | str:
+    """The flow of an entry, or what it lacks."""
+    start, transport = read_moment(entry.get("ts")), BY_NAME.get(str(entry.get("proto")), 0)
+    if not isfinite(start):
+        return "ts is none"
+    if not transport:
+        return "proto is none"
+    if wrong := next((name for name in PORTS if not is_port(entry.get(name))), None):
+        return f"{wrong} is none"
+    sport, dport = (0, 0) if transport in PORTLESS else (entry[name] for name in PORTS)
+    state, marks = STATE_BY_NAME.get(str(entry.get("conn_state")), UNTOLD)
+    missed, service = entry.get("missed_bytes"), entry.get("service")
+    return Record(
+        number,
+        start,
+        end_of(start, entry.get("duration")),
+        entry.get("id.orig_h"),
+        entry.get("id.resp_h"),
+        sport,
+        dport,
+        transport,
+        state,
+        marks | (Mark.LOSSY if isinstance(missed, int) and missed > 0 else 0),
+        service_name(service) if isinstance(service, str) else "",
+        sent=entry.get("orig_bytes"),
+        received=entry.get("resp_bytes"),
+        sent_packets=entry.get("orig_pkts"),
+        received_packets=entry.get("resp_pkts"),
+    )
+
+
+def is_port(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 65_535
+
+
+def end_of(start: float, duration: Any) -> float:
+    """When it ended; a flow of one packet has no duration, so it ended when it began."""
+    if duration is None:
+        return start
+    return start + duration if isinstance(duration, (int, float)) and not isinstance(duration, bool) else nan
+
+
+def recognises(head: bytes) -> bool:
+    return any("ts" in found and ("_path" in found or kind_of(found)) for found in first_objects(head))
+
+
+READER = Reader("zeek-json", "Zeek logs as JSON: conn, ssl, quic, dns, http, known_services", recognises, read)
