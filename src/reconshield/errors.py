@@ -41,3 +41,19 @@ class PartialResult(UserError):
 
 class StoreError(UserError):
     """The database cannot be opened, read or written. Nothing that was reported as saved is lost."""
+
+
+def describe_bug(error: BaseException) -> tuple[str, str]:
+    """A bug by kind and place, and by what it happened in; neither values nor locals are named, for they may hold secrets."""
+    import os
+    import platform
+
+    from reconshield import __version__
+
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f"{os.path.basename(code.co_filename)}:{trace.tb_lineno} in {code.co_name}"  # noqa: PTH119 - a name, not a path
+        trace = trace.tb_next
+    about = f"reconshield {__version__}, Python {platform.python_version()}, {platform.system()}"
+    return f"internal error: {type(error).__name__} at {place}", about

@@ -10,7 +10,6 @@ import atexit
 import errno
 import gc
 import os
-import platform
 import sys
 from typing import Annotated
 
@@ -19,7 +18,7 @@ import typer
 from reconshield import __version__
 from reconshield.cli.console import Invocation, print_error, wants_ascii, wants_colour
 from reconshield.cli.verbs import VERBS, load_verb
-from reconshield.errors import UserError
+from reconshield.errors import UserError, describe_bug
 from reconshield.knowledge import tables
 from reconshield.settings import load_settings
 
@@ -177,17 +176,12 @@ def _report_full(error: OSError) -> int:
 
 
 def _report_bug(error: Exception) -> int:
-    """Name the bug by kind and place; neither values nor locals are printed, for they may hold secrets."""
+    """Name the bug, so that it can be reported."""
     if os.environ.get("RECONSHIELD_TRACEBACK"):
         raise error
-    trace, place = error.__traceback__, ""
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        place = f"{os.path.basename(code.co_filename)}:{trace.tb_lineno} in {code.co_name}"  # noqa: PTH119 - a name, not a path
-        trace = trace.tb_next
+    line, about = describe_bug(error)
     sys.stderr.write(
-        f"internal error: {type(error).__name__} at {place}\n"
-        f"  where  reconshield {__version__}, Python {platform.python_version()}, {platform.system()}\n"
+        f"{line}\n  where  {about}\n"
         "  next   report these two lines and the command (RECONSHIELD_TRACEBACK=1 shows more); what was saved is kept\n"
     )
     return 70

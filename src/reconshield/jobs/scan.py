@@ -30,6 +30,7 @@ from reconshield.jobs.scan_request import (
     ScanRequest,
     check_engine,
     check_level,
+    check_texts,
     choose_engine,
     choose_options,
     choose_ports,
@@ -146,6 +147,7 @@ def prepare_scan(store: Store, settings: Settings, request: ScanRequest, now: fl
     """Authorise and plan. Raises UserError for a mistake in the request and Refused when no grant allows it."""
     check_engine(request.engine)
     check_level(request.level)
+    check_texts(request)
     targets, exclude = list_targets(request.targets), list_targets(request.exclude, wide=True)
     request = replace(request, targets=targets, exclude=exclude)
     ports, left_out = leave_out(choose_ports(request), request)
@@ -201,7 +203,9 @@ def authorise(store: Store, request: ScanRequest, now: float) -> Targets:
         now,
         authorized_by=request.authorized_by,
         for_seconds=request.authorized_for,
+        exempt_own=request.exempt_own,
         options=repeated_options(request),
+        actor=request.actor,
     )
 
 
@@ -270,6 +274,7 @@ def kept_options(prepared: Prepared) -> Mapping[str, Any]:
         "exclude": list(request.exclude),
         "shard": list(request.shard),
         "dropped": [*(f"{d.addresses.text()}: {d.why}" for d in prepared.targets.dropped), *prepared.left_out],
+        **({"by": request.actor} if request.actor else {}),
     }
 
 

@@ -49,6 +49,10 @@ class ScanRequest:
     authorized_for: float = 86_400.0
     touch_ot: bool = False
     retries: int | None = None
+    exempt_own: bool = True
+    """False for callers from elsewhere (web, API): own addresses then need a grant too, and have the limits of others."""
+    actor: str | None = None
+    """Who asks, for the audit log; None is the user of this process."""
 
 
 def check_engine(name: str) -> None:
@@ -73,6 +77,15 @@ def check_level(level: int | None) -> None:
     """A scan is a port scan, an identification or an assessment; 0 and 1 send nothing."""
     if level is not None and level not in LEVELS:
         raise UserError(f"a scan has no level {level}", where=f"--level {level}", hint="--level 2, 3 or 4")
+
+
+def check_texts(request: ScanRequest) -> None:
+    """Whoever asks from elsewhere gives targets, not the names of files on this machine, and not its standard input."""
+    if request.exempt_own:
+        return
+    for text in (*request.targets, *request.exclude):
+        if text.strip().startswith("@"):
+            raise UserError("targets in a file are for the command line only", where=text, hint="write the targets themselves")
 
 
 def choose_ports(request: ScanRequest) -> PortSet:

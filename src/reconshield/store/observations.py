@@ -122,6 +122,21 @@ def count_open(store: Store) -> dict[str, int]:
         return {row.id: row.number for row in connection.execute(query.group_by(RUNS.c.id))}
 
 
+def count_open_of(store: Store, run_id: str) -> int:
+    """How many open endpoints one run has."""
+    query = select(func.count()).where(OBSERVATIONS.c.run_key == run_key(store, run_id).scalar_subquery())
+    with store.read() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def newest_open(store: Store, run_id: str, limit: int) -> list[Observation]:
+    """The open endpoints of a run that were found last, the newest first."""
+    mine = OBSERVATIONS.c.run_key == run_key(store, run_id).scalar_subquery()
+    with store.read() as connection:
+        found = connection.execute(select(OBSERVATIONS).where(mine).order_by(OBSERVATIONS.c.at.desc()).limit(limit))
+        return [observation_of(row) for row in found]
+
+
 def open_endpoints(store: Store, run_id: str) -> list[Observation]:
     """The open endpoints of a run, by address, port and transport."""
     mine = OBSERVATIONS.c.run_key == run_key(store, run_id).scalar_subquery()

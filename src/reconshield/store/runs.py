@@ -89,6 +89,16 @@ def reopen_run(store: Store, run_id: str) -> None:
     change_run(store, run_id, {"state": "running", "finished": None})
 
 
+def note_ending(store: Store, run_id: str, note: Json | None) -> None:
+    """Keep how a run was ended beside its options (`{"how": "paused", …}`), or, when it goes on, forget it."""
+    where = (RUNS.c.workspace == store.workspace, RUNS.c.id == run_id)
+    with store.begin() as connection:
+        kept = connection.execute(select(RUNS.c.options).where(*where)).scalar_one()
+        options = {name: value for name, value in kept.items() if name != "ending"}
+        options |= {"ending": dict(note)} if note is not None else {}
+        connection.execute(update(RUNS).where(*where).values(options=options))
+
+
 def change_run(store: Store, run_id: str, values: dict[str, Any]) -> None:
     where = (RUNS.c.workspace == store.workspace, RUNS.c.id == run_id)
     with store.begin() as connection:
