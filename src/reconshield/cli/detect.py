@@ -131,7 +131,7 @@ def input_summary(read: Input) -> str:
 
     faults = tuple(read.faults)
     text = input_text(read.format, read.records, faults, read.bad, names=read.names, listeners=read.listeners)
-    return f"{read.path}  {text}"
+    return "\n  ".join([f"{read.path}  {text}", *read.notes])
 
 
 def tell_input(call: Invocation, read: Input, as_json: bool) -> None:
@@ -140,7 +140,7 @@ def tell_input(call: Invocation, read: Input, as_json: bool) -> None:
 
     if as_json:
         told = input_line(str(read.path), read.format, read.records, read.bad, names=read.names, listeners=read.listeners)
-        call.print(json_text(told))
+        call.print(json_text(told | {"notes": read.notes} if read.notes else told))
     else:
         call.print(input_summary(read))
 

@@ -5,7 +5,7 @@ items as they come and never needs the whole. Flows travel as NumPy batches, a r
 a `Bad` item that says where it stands; a file that ends too early yields what is whole, then `Cut`. What a file does not say is
 "not known" here, never 0.
 
-    pieces of bytes -> read -> Flows, Listening, Naming, Bad, Cut
+    pieces of bytes -> read -> Flows, Listening, Naming, Note, Bad, Cut
 """
 
 from __future__ import annotations
@@ -119,13 +119,20 @@ class Bad:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What must be known of the file as a whole: that its years are guessed, that its sensor took samples."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cut:
     """The file ends before its end."""
 
     why: str
 
 
-Item = Flows | Naming | Listening | Bad | Cut
+Item = Flows | Naming | Listening | Note | Bad | Cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +140,18 @@ class Reader:
     """One format: its name in output and on the command line, what it is, and how it is recognised and read.
 
     `recognises` gets the first 64 KiB of a file, already unpacked; `read` gets it from its beginning in pieces of any size.
+    `dated` reads a format whose times lack a year; it is also told when the file was last changed (Unix seconds).
     """
 
     name: str
     title: str
     recognises: Callable[[bytes], bool]
     read: Callable[[Chunks], Iterator[Item]]
+    dated: Callable[[Chunks, float], Iterator[Item]] | None = None
+
+    def items(self, chunks: Chunks, changed: float) -> Iterator[Item]:
+        """What a file says that was last changed then."""
+        return self.dated(chunks, changed) if self.dated else self.read(chunks)
 
 
 def new_rows(count: int) -> Rows:

@@ -23,7 +23,7 @@ from typing import cast
 
 from reconshield.detect.evidence import RATINGS
 from reconshield.detect.expected import Services
-from reconshield.detect.flows import Bad, Cut, Flows, Item, Listening, Naming, Reader
+from reconshield.detect.flows import Bad, Cut, Flows, Item, Listening, Naming, Note, Reader
 from reconshield.detect.indicators import Indicators
 from reconshield.detect.match import Matches, match
 from reconshield.detect.readers import READERS, recognise
@@ -39,6 +39,7 @@ Hear = Callable[[Naming], None]
 CHUNK = 1 << 20
 HEAD = 1 << 16
 FAULTS_SHOWN = 3
+MOST_NOTES = 10
 PACKED: dict[bytes, Callable[[BufferedReader], BufferedReader]] = {
     b"\x1f\x8b": lambda file: cast("BufferedReader", gzip.GzipFile(fileobj=file)),
     b"BZh": lambda file: cast("BufferedReader", bz2.BZ2File(file)),
@@ -50,7 +51,7 @@ PACKED: dict[bytes, Callable[[BufferedReader], BufferedReader]] = {
 @dataclass(slots=True)
 class Input:
     """A file that was read: its format, its flows (`records`), the names that clients asked for, the sockets that wait for
-    others, and what could not be used (the first of it in words).
+    others, what could not be used (the first of it in words), and what must be known of the whole.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class Input:
     listeners: int = 0
     bad: int = 0
     faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def fault(self, text: str) -> None:
         self.bad += 1
@@ -116,7 +118,7 @@ def read_into(tally: Tally, found: Input, number: int, since: float | None, form
         head = next(pieces, b"")
         reader = choose_reader(head, found.path, format_)
         found.format = reader.name
-        for item in reader.read(chain([head], pieces)):
+        for item in reader.items(chain([head], pieces), found.path.stat().st_mtime):
             take_item(tally, item, found, number, since, hear)
 
 
@@ -141,6 +143,9 @@ def take_item(tally: Tally, item: Item, found: Input, number: int, since: float 
             found.names += 1
             if since is None or not at < since:
                 hear(item)
+        case Note(text):
+            if text not in found.notes and len(found.notes) < MOST_NOTES:
+                found.notes.append(text)
         case Bad(where, why):
             found.fault(f"{where}: {why}")
         case Cut(why):

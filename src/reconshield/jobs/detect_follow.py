@@ -146,7 +146,7 @@ class Follow:
                 raise UserError("only a log of lines can be followed", where=str(self.found.path), hint=hint)
             self._reader = choose_reader(data, self.found.path, self._format)
             self.found.format = self._reader.name
-        for item in self._reader.read([data]):
+        for item in self._reader.items([data], time.time()):
             take_item(self._tally, shifted(item, shift), self.found, 0, self._since, self._setting.hear)
 
     def _judge(self) -> Iterator[Detection]:

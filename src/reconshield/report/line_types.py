@@ -328,7 +328,7 @@ class RejudgedLine(PlacePart):
 
 class InputLine(TypedDict):
     """A file that was read: how many records it has, and how many of them could not be used; names that clients asked for,
-    and services that listen, where it tells any.
+    and services that listen, where it tells any; what must be known of the whole (that its years are guessed, say).
     """
 
     v: Literal[1]
@@ -339,6 +339,7 @@ class InputLine(TypedDict):
     bad: int
     names: NotRequired[int]
     listeners: NotRequired[int]
+    notes: NotRequired[list[str]]
 
 
 class IndicatorsLine(TypedDict):

@@ -1,7 +1,17 @@
 """All formats of flow logs and captures, in the order in which a file is tried."""
 
 from reconshield.detect.flows import Reader
-from reconshield.detect.readers import aws_vpc, eve, pcap, pcapng, zeek_conn, zeek_json, zeek_names
+from reconshield.detect.readers import (
+    aws_vpc,
+    eve,
+    netfilter,
+    pcap,
+    pcapng,
+    windows_firewall,
+    zeek_conn,
+    zeek_json,
+    zeek_names,
+)
 
 READERS: tuple[Reader, ...] = (
     pcap.READER,
@@ -11,6 +21,8 @@ READERS: tuple[Reader, ...] = (
     zeek_names.READER,
     eve.READER,
     aws_vpc.READER,
+    windows_firewall.READER,
+    netfilter.READER,
 )
 
 

@@ -1,0 +1,164 @@
+"""What Linux firewalls log: lines of iptables' LOG and nftables' `log`, in a syslog file, a journal's text or dmesg.
+
+A line is a packet. Packets of one connection are joined, so that a SYN that was sent again is no second attempt. The prefix is
+free text of whoever wrote the rules; only its words say that the packet was stopped. An ICMP error quotes the packet that it is
+about in brackets, which is not read. Source: Linux, net/netfilter/nf_log_syslog.c.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reconshield.detect.builder import Builder
+from reconshield.detect.flows import Bad, Chunks, Item, Note, Reader
+from reconshield.detect.pairing import ACK, FIN, PSH, RST, SYN, Half, Pairing, role_of
+from reconshield.detect.pieces import TooLong, cut_lines
+from reconshield.detect.stamps import MONTHS, NOT_A_TIME, ZONELESS, Yearless, read_iso, read_local
+
+TRANSPORTS = {b"TCP": 6, b"UDP": 17, b"ICMP": 1, b"ICMPv6": 58, b"SCTP": 132, b"UDPLITE": 136, b"ESP": 50, b"AH": 51}
+PORTED = (6, 17, 132, 136)
+ECHO = {(1, b"8"): 1, (58, b"128"): 1, (1, b"0"): -1, (58, b"129"): -1}
+FLAGS = {b"SYN": SYN, b"ACK": ACK, b"FIN": FIN, b"RST": RST, b"PSH": PSH}
+TCP_GAP, GAP = 120.0, 30.0
+"""Seconds after which another packet of the same ends is another attempt: how long the kernel itself remembers one."""
+
+PACKET = re.compile(rb"IN=(\S*) OUT=(\S*)(?= |$)")
+FIELD = re.compile(rb"\b(SRC|DST|LEN|PROTO|SPT|DPT|TYPE)=(\S*)")
+FLAG = re.compile(rb" (SYN|ACK|FIN|RST|PSH)(?= |$)")
+STOPPED = re.compile(rb"drop|den(y|ied)|block|reject|refuse|discard|\bban(ned)?\b", re.IGNORECASE)
+STAMP = re.compile(
+    rb"\s*(?:<\d{1,3}>)?(?:1 )?(?:\w+\s*:\w+\s*: )?(?:"
+    rb"(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)(?=\s)"
+    rb"|(?P<month>[A-Z][a-z]{2})\s+(?P<day>\d{1,2})\s+(?:(?P<year>\d{4})\s+)?(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)(?=\s)"
+    rb"|(?P<epoch>\d{9,10}\.\d{1,9})(?=\s)"
+    rb"|\[[A-Z][a-z]{2} (?P<bmonth>[A-Z][a-z]{2})\s+(?P<bday>\d{1,2}) (?P<bclock>\d\d:\d\d:\d\d) (?P<byear>\d{4})\]"
+    rb")"
+)
+ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
+KERNEL = re.compile(rb"kernel\b[^:]*:\s*(?:\[\s*[\d.]+\])?|^(?:<\d{1,3}>)?\[\s*[\d.]+\]")
+HOST = re.compile(rb"\s*\S+\s")
+
+
+def read(chunks: Chunks) -> Iterator[Item]:
+    yield from read_dated(chunks, None)
+
+
+def read_dated(chunks: Chunks, changed: float | None) -> Iterator[Item]:
+    builder, clock = Builder(), Clock(changed)
+    pairing = Pairing(builder, GAP, TCP_GAP, complete=False)
+    for piece in cut_lines(chunks):
+        if isinstance(piece, TooLong):
+            yield Bad(f"line {piece.line}", "the line is longer than 1 MiB")
+            continue
+        for number, line in enumerate(piece.data.split(b"\n"), piece.first):
+            place = PACKET.search(line) if b" OUT=" in line else None
+            if place is None or b" ARP HTYPE=" in line:
+                continue
+            try:
+                pairing.add(read_packet(line, place, number, clock))
+            except ValueError as error:
+                yield Bad(f"line {number}", str(error))
+            if builder.full:
+                yield from builder.take()
+    pairing.finish()
+    yield from builder.take()
+    yield from map(Note, clock.remarks())
+
+
+def read_packet(line: bytes, place: re.Match[bytes], number: int, clock: Clock) -> Half:
+    """The packet of a line. ValueError says what is wrong with it."""
+    body = line[place.end() :].split(b" [SRC=", 1)[0]
+    fields: dict[bytes, bytes] = {}
+    for name, value in FIELD.findall(body):
+        fields.setdefault(name, value)  # of two LEN the first is the packet's, the second UDP's
+    missing = [name.decode() for name in (b"SRC", b"DST", b"PROTO") if not fields.get(name)]
+    if missing:
+        raise ValueError(f"no {' and '.join(missing)}")
+    transport = TRANSPORTS.get(fields[b"PROTO"]) or small(fields[b"PROTO"], "PROTO", 255)
+    sport = dport = 0
+    if transport in PORTED:
+        if b"SPT" not in fields or b"DPT" not in fields:
+            raise ValueError("no ports: a fragment, or the line is cut")
+        sport, dport = small(fields[b"SPT"], "SPT", 65_535), small(fields[b"DPT"], "DPT", 65_535)
+    flags = sum(FLAGS[word] for word in set(FLAG.findall(body))) if transport == 6 else -1
+    role = role_of(flags, 1) if transport == 6 else ECHO.get((transport, fields.get(b"TYPE", b"")), 0)
+    at = clock.read(line, number)
+    return Half(
+        *(number, at, at, fields[b"SRC"].decode("ascii", "replace"), fields[b"DST"].decode("ascii", "replace")),
+        *(sport, dport, transport, flags),
+        octets=small(fields[b"LEN"], "LEN", 2**32) if b"LEN" in fields else -1,
+        packets=1,
+        role=role,
+        denied=bool(STOPPED.search(prefix_of(line[: place.start()]))),
+    )
+
+
+def small(text: bytes, name: str, most: int) -> int:
+    if text.isdigit() and len(text) < 12 and int(text) <= most:
+        return int(text)
+    raise ValueError(f"{name} is {text[:20].decode('ascii', 'replace')!r}")
+
+
+def prefix_of(lead: bytes) -> bytes:
+    """What the rule wrote before the packet: behind `kernel:` and the kernel's own clock, else behind time and host."""
+    found = KERNEL.search(lead)
+    if found is None and (found := STAMP.match(lead)) and not found["byear"]:
+        found = HOST.match(lead, found.end()) or found
+    return lead[found.end() :] if found else lead
+
+
+class Clock:
+    """The times at the beginnings of lines, and what must be said of them."""
+
+    def __init__(self, changed: float | None) -> None:
+        self._yearless = Yearless(changed)
+        self._zoneless = self._timeless = False
+
+    def read(self, line: bytes, number: int) -> float:
+        """Unix seconds; NaN where the line has no time (a kernel's own clock counts from its start). ValueError for a time
+        that is none.
+        """
+        found = STAMP.match(line)
+        if found is None:
+            self._timeless = True
+            return NOT_A_TIME
+        text = {name: value.decode("ascii") for name, value in found.groupdict().items() if value}
+        try:
+            return self._moment(text, number)
+        except ValueError:
+            raise ValueError(f"{found[0].strip().decode('ascii')[:40]!r} is no time") from None
+
+    def _moment(self, text: dict[str, str], number: int) -> float:
+        if "iso" in text:
+            self._zoneless |= not ZONE.search(text["iso"])
+            return read_iso(text["iso"])
+        if "epoch" in text:
+            return float(text["epoch"])
+        self._zoneless = True
+        b = "b" if "bmonth" in text else ""
+        month, day, clock = MONTHS.get(text[f"{b}month"], 0), int(text[f"{b}day"]), text[f"{b}clock"]
+        if year := text.get(f"{b}year"):
+            return read_local(f"{year}-{month}-{day}", clock)
+        return self._yearless.read(month, day, clock, number)
+
+    def remarks(self) -> list[str]:
+        said = self._yearless.remarks()
+        if self._zoneless:
+            said.append(ZONELESS)
+        if self._timeless:
+            said.append("some lines have no time of day; when they were is not known")
+        return said
+
+
+def recognises(head: bytes) -> bool:
+    """A line that names interfaces, addresses and a protocol."""
+    return any(
+        (place := PACKET.search(line)) is not None
+        and {b"SRC", b"DST"} <= {name for name, _ in FIELD.findall(line[place.end() :])}
+        for line in head.split(b"\n")
+        if b" OUT=" in line and line[:1] != b"{"
+    )
+
+
+READER = Reader("netfilter", "iptables and nftables log lines (syslog, journal, dmesg)", recognises, read, read_dated)
