@@ -69,6 +69,8 @@ class Detection:
     suppressed: Suppressed | None = None
     exposure: str = ""
     """What the latest scan knows of the endpoint, in words."""
+    direction: str = ""
+    """`out`, `in`, `within` or `outside`: which of the ends are inside (private addresses and those of zones)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,6 +58,26 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     separators = (",", ":") if indent is None else None
     text = json.dumps(value, ensure_ascii=False, separators=separators, indent=indent)
     return _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+def cef_line(head: Iterable[str], pairs: Mapping[str, object]) -> str:
+    """A line of the Common Event Format, version 0: seven fields between bars, then pairs; a pair without a value is left out.
+
+    Escaped are `|` and `\\` in the head, `=` and `\\` in values; a line break is `\\n` in a value and a blank in the head, and
+    whatever else a terminal obeys is shown, so no text can begin a field or a line of its own.
+    """
+    shown = [_cef_field(text.replace("\r", " ").replace("\n", " "), "|") for text in head]
+    extension = " ".join(f"{name}={_cef_field(str(value), '=')}" for name, value in pairs.items() if value is not None)
+    return "|".join(["CEF:0", *shown, extension])
+
+
+def _cef_field(text: str, mark: str) -> str:
+    plain = text.replace("\\", "\\\\").replace(mark, "\\" + mark).replace("\r\n", "\n").replace("\r", "\n")
+    return "\\n".join("".join(c if _is_seen(c) else "\\" + _escape(c) for c in part) for part in plain.split("\n"))
+
+
+def _is_seen(char: str) -> bool:
+    return char == "\\" or (char.isprintable() and not unicodedata.combining(char))
 
 
 def width_of(text: str) -> int:

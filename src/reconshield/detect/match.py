@@ -36,6 +36,8 @@ class Matches:
     left_out: int
     conversations: int
     own: tuple[Detection, ...] = ()
+    span: tuple[float, float] | None = None
+    """The time that the flows cover, where they have times."""
 
 
 def match(tally: Tally, setting: Setting) -> Matches:
@@ -62,6 +64,7 @@ def match(tally: Tally, setting: Setting) -> Matches:
         left_out=max(0, chosen.size - MOST_DETECTIONS),
         conversations=int(scene.rows.size),
         own=tuple(describe(scene, columns, rhythms, int(number)) for number in ours[:MOST_DETECTIONS]),
+        span=scene.span if scene.span[0] else None,
     )
 
 
@@ -120,7 +123,7 @@ def describe(scene: Scene, columns: list[Column], rhythms: Mapping[int, Rhythm],
     entries = [column.explain(number) for column in columns if column.points[number]]
     rhythm = rhythms.get(number)
     if rhythm:
-        because = f"every {duration(rhythm.interval)}, score {rhythm.score:.2f}"
+        because = f"every {interval_text(rhythm.interval)}, score {rhythm.score:.2f}"
         entries.append(Evidence(Kind.RHYTHM, rhythm_points(rhythm), because, "T1071"))
     entries.sort(key=lambda entry: -entry.points)
     port, transport = endpoint_of(scene, number)
@@ -145,4 +148,16 @@ def describe(scene: Scene, columns: list[Column], rhythms: Mapping[int, Rhythm],
         refuted=refutation(scene, number, entries),
         following=next_step(scene, number),
         attack=tuple(sorted({entry.source for entry in entries if entry.source.startswith("T")})),
+        direction=direction_of(scene, number),
     )
+
+
+def interval_text(seconds: float) -> str:
+    """`60 s`, `5 min 0 s`: intervals are compared with settings, which are written in seconds."""
+    return f"{round(seconds, 1):g} s" if seconds < 120 else duration(seconds)
+
+
+def direction_of(scene: Scene, number: int) -> str:
+    """Whether a conversation leads out, in, stays within or passes by."""
+    inside = bool(scene.inside[scene.ends.src[number]]), bool(scene.inside[scene.ends.dst[number]])
+    return {(True, False): "out", (False, True): "in", (True, True): "within"}.get(inside, "outside")

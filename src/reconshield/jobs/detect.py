@@ -21,7 +21,6 @@ from itertools import chain
 from pathlib import Path
 from typing import cast
 
-from reconshield.detect.evidence import RATINGS
 from reconshield.detect.expected import Services
 from reconshield.detect.flows import Bad, Cut, Flows, Item, Listening, Naming, Note, Reader
 from reconshield.detect.indicators import Indicators
@@ -32,7 +31,7 @@ from reconshield.detect.suppress import suppress
 from reconshield.detect.tally import Tally
 from reconshield.errors import UserError
 from reconshield.policy import Policy
-from reconshield.text import count
+from reconshield.report.detected import conclusion_of
 
 Hear = Callable[[Naming], None]
 
@@ -230,9 +229,4 @@ def documented_uses(port: int, transport: str) -> tuple[PortUse, ...]:
 def conclusion(detected: Detected) -> str:
     """The last line: how many conversations, and how they were rated."""
     matches = detected.matches
-    ratings = [detection.grade.rating for detection in matches.detections]
-    parts = [f"{count(ratings.count(name))} {name}" for name in RATINGS if name in ratings]
-    rated = ", ".join(parts) or "none rated low or above"
-    marked = sum(1 for detection in matches.detections if detection.suppressed and detection.suppressed.live)
-    suppressed = f" ({count(marked)} suppressed)" if marked else ""
-    return f"{count(matches.conversations)} conversations: {rated}{suppressed}; {count(matches.noted)} noted below low"
+    return conclusion_of(matches.detections, matches.conversations, matches.noted)

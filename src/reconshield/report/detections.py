@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Iterator
 
-from reconshield.detection import Detection
+from reconshield.detection import Detection, Evidence
 from reconshield.report.line_types import DetectionLine, EvidencePart, IndicatorsLine, InputLine
 from reconshield.report.rows import Row, Span, wrap
-from reconshield.text import count, iso_time, local_time, plural, printable
+from reconshield.text import count, iso_time, local_time, plural, printable, width_of
 
-SPARKS = "▁▂▃▄▅▆▇█"
+SPARKS, DIGITS = "▁▂▃▄▅▆▇█", "0123456789"
 MOST_SPARKS = 24
 LIMIT = 100
 
 
-def detection_rows(detections: Iterable[Detection], width: int) -> Iterator[Row]:
+def detection_id(detection: Detection) -> str:
+    """Sixteen hex digits that stand for this conversation, whenever it is seen."""
+    place = (detection.src, detection.dst, str(detection.port), detection.transport)
+    return hashlib.sha256("\n".join(("detection", *place)).encode()).hexdigest()[:16]
+
+
+def detection_rows(detections: Iterable[Detection], width: int, *, ascii_: bool = False) -> Iterator[Row]:
     """A detection: its score and ends, then each piece of evidence with its points, the sum, and what to do."""
     for detection in detections:
         yield []
         yield from _head(detection, width)
         for entry in detection.evidence:
-            mark = entry.source if entry.source.startswith("T") else ""
-            picture = f"   {sparkline(detection.hours)}" if entry.kind == "rhythm" and detection.hours else ""
-            text = f"{printable(entry.because, None)}{picture}" + (f"   {mark}" if mark else "")
-            yield from wrap(f"  {entry.points:>4}  {entry.kind:<10} ", text, width)
+            yield from _entry(detection, entry, width, ascii_=ascii_)
         yield from _sum(detection, width)
         if detection.suppressed:
             label = "suppressed" if detection.suppressed.live else "was suppressed"
@@ -36,19 +40,33 @@ def detection_rows(detections: Iterable[Detection], width: int) -> Iterator[Row]
                 yield from wrap(f"        {label:<10} ", text, width)
 
 
+def _entry(detection: Detection, entry: Evidence, width: int, *, ascii_: bool) -> Iterator[Row]:
+    """A piece of evidence: points, class, why, the picture of a rhythm; the technique at the right edge where there is room."""
+    lead, text = f"  {entry.points:>4}  {entry.kind:<10} ", printable(entry.because, None)
+    if entry.kind == "rhythm" and detection.hours:
+        text += f"   {sparkline(detection.hours, ascii_=ascii_)}"
+    mark = entry.source if entry.source.startswith("T") else ""
+    room = width - width_of(lead) - width_of(text) - len(mark)
+    if room >= 3 or (not mark and room >= 0):
+        yield [Span(lead), Span(text), *([Span(" " * room), Span(mark, "dim")] if mark else [])]
+    else:
+        yield from wrap(lead, f"{text} {mark}".strip(), width)
+
+
 def _head(detection: Detection, width: int) -> Iterator[Row]:
+    """Score, ends and extent on one line, else the extent under the ends."""
     grade = detection.grade
-    score = f"{grade.score} {grade.rating}"
-    where = f"{detection.src} → {endpoint_text(detection)}"
-    yield from _coloured(score, grade.rating, f"  {where}   {extent(detection)}", width)
-
-
-def _coloured(lead: str, colour: str, text: str, width: int) -> Iterator[Row]:
-    if len(lead) + len(text) <= width:
-        yield [Span(lead, colour), Span(text)]
+    score, when = f"{grade.score:>3} {grade.rating:<8}", extent(detection)
+    where = f"  {detection.src} → {endpoint_text(detection)}"
+    if len(score) + len(where) + 3 + len(when) <= width:
+        yield [Span(score, grade.rating), Span(f"{where}   {when}")]
         return
-    yield [Span(lead, colour)]
-    yield from wrap("  ", text.strip(), width)
+    if len(score) + len(where) <= width:
+        yield [Span(score, grade.rating), Span(where)]
+    else:
+        yield [Span(score.rstrip(), grade.rating)]
+        yield from wrap("  ", where.strip(), width)
+    yield from wrap(" " * (len(score) + 2) if width >= 60 else "  ", when, width)
 
 
 def _sum(detection: Detection, width: int) -> Iterator[Row]:
@@ -87,14 +105,14 @@ def extent(detection: Detection) -> str:
     return f"{flows}, {begin} to {rest if first.startswith(day) else last}"
 
 
-def sparkline(hours: tuple[int, ...]) -> str:
-    """Flows an hour as a row of bars; longer times are summed up to fit."""
+def sparkline(hours: tuple[int, ...], *, ascii_: bool = False) -> str:
+    """Flows an hour as a row of bars, in ASCII as digits from 0 to 9; longer times are summed up to fit."""
     if not hours:
         return ""
     step = math.ceil(len(hours) / MOST_SPARKS)
     sums = [sum(hours[at : at + step]) for at in range(0, len(hours), step)]
-    most = max(1, *sums)
-    return "".join(SPARKS[min(7, 8 * value // (most + 1))] for value in sums)
+    most, marks = max(1, *sums), DIGITS if ascii_ else SPARKS
+    return "".join(marks[len(marks) * value // (most + 1)] for value in sums)
 
 
 def detection_line(detection: Detection, *, allowed: bool = False) -> DetectionLine:
@@ -105,6 +123,7 @@ def detection_line(detection: Detection, *, allowed: bool = False) -> DetectionL
     return {
         "v": 1,
         "type": "detection",
+        "id": detection_id(detection),
         "src": detection.src,
         "dst": detection.dst,
         "port": detection.port,
@@ -120,6 +139,7 @@ def detection_line(detection: Detection, *, allowed: bool = False) -> DetectionL
         "received_bytes": detection.received,
         "app": detection.app,
         "zone": detection.zone,
+        "direction": detection.direction,
         "allowed": allowed,
         "interval_s": detection.interval,
         "sample": list(detection.sample),

@@ -377,12 +377,13 @@ EvidencePart = TypedDict("EvidencePart", {"class": str, "points": int, "because"
 
 
 class DetectionLine(TypedDict):
-    """A conversation that should be looked at. `held` says which rule kept the rating down; `interval_s` is that of its
-    rhythm.
+    """A conversation that should be looked at. `id` is the same whenever it is seen; `held` says which rule kept the rating
+    down; `direction` is out, in, within or outside; `interval_s` is that of its rhythm.
     """
 
     v: Literal[1]
     type: Literal["detection"]
+    id: str
     src: str
     dst: str
     port: int
@@ -398,6 +399,7 @@ class DetectionLine(TypedDict):
     received_bytes: int
     app: str
     zone: str
+    direction: str
     allowed: bool
     interval_s: float | None
     sample: list[str]

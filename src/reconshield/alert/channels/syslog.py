@@ -18,6 +18,7 @@ from reconshield.alert.http import describe, tls_context
 from reconshield.alert.message import Message
 from reconshield.alert.words import line, subject, utc_stamp
 from reconshield.model import Severity
+from reconshield.text import cef_line
 
 FACILITIES = {"user": 1, "daemon": 3, "auth": 4, "authpriv": 10, **{f"local{n}": 16 + n for n in range(8)}}
 LEVEL = {Severity.CRITICAL: 2, Severity.HIGH: 3, Severity.MEDIUM: 4, Severity.LOW: 5, Severity.INFO: 6}
@@ -146,13 +147,7 @@ def cef(order: Order, message: Message) -> str:
         "reason": line(event.why),
         "msg": line(event.what),
     }
-    extension = " ".join(f"{name}={escaped(str(value))}" for name, value in pairs.items() if value is not None)
-    return "CEF:0|" + "|".join(part.replace("\\", "\\\\").replace("|", "\\|") for part in head) + "|" + extension
-
-
-def escaped(text: str) -> str:
-    """A value of the extension."""
-    return line(text).replace("\\", "\\\\").replace("=", "\\=")
+    return cef_line(head, {name: line(v) if isinstance(v, str) else v for name, v in pairs.items()})
 
 
 CHANNEL = Channel(
