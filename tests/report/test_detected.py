@@ -10,11 +10,11 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-import stix2  # type: ignore[import-untyped]
 
 from reconshield.detect.evidence import RATINGS, grade
 from reconshield.detection import Evidence
@@ -23,6 +23,7 @@ from reconshield.report.detected import THRESHOLDS, DetectionReport
 from reconshield.text import cef_line
 from report.detected import AT, BEACON, HOSTILE, REPORT
 
+stix2: Any = import_module("stix2")  # it has no types
 GOLDEN = Path(__file__).parent / "golden"
 TEXTS: dict[str, Callable[[DetectionReport], Iterator[str]]] = {
     "stix.json": stix.stix_text,
