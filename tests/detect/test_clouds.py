@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from detect.clouds import VPC_FIVE, vpc, vpc_answer, vpc_row
 from detect.reading import faults_in, flows_in, read_all
-from reconshield.detect.flows import Mark
+from reconshield.detect.flows import Flows, Mark
+from reconshield.detect.tally import Tally
 
 AT = 1_760_000_000
 ROW = vpc_row(AT, "10.0.0.5", "203.0.113.7", 443)
@@ -51,11 +53,26 @@ def test_vpc_two_directions_of_one_interval_are_one_flow() -> None:
     ]
 
 
-def test_vpc_directions_of_other_intervals_or_interfaces_are_not_joined() -> None:
+def test_vpc_a_long_connection_is_one_flow_however_many_interfaces_tell_of_it() -> None:
     later, elsewhere = vpc_answer(ROW, start=AT + 60, end=AT + 120), vpc_answer(ROW, interface_id="eni-2")
-    flows = flows_in(read_all(vpc([ROW, later, elsewhere])))
-    assert sorted(flow["octets"] for flow in flows) == [(-1, 300), (-1, 300), (300, -1)]
-    assert {(flow["dst"], flow["ends"], flow["marks"]) for flow in flows} == {("203.0.113.7", (40_000, 443), int(Mark.UNSURE))}
+    flows = flows_in(read_all(vpc([ROW, later, elsewhere, elsewhere | {"action": "REJECT"}])))
+    assert [(flow["octets"], flow["marks"], flow["start"], flow["state"]) for flow in flows] == [
+        ((300, -1), Mark.UNSURE, AT, "denied"),
+        ((-1, 300), Mark.UNSURE | Mark.CONTINUED, AT, "unknown"),
+    ]
+    assert {(flow["dst"], flow["ends"]) for flow in flows} == {("203.0.113.7", (40_000, 443))}
+
+
+def test_vpc_a_connection_that_lasts_a_day_has_no_rhythm_but_a_duration() -> None:
+    rows = [ROW | {"start": AT + at, "end": AT + at + 60, "dstport": 2222} for at in range(0, 86_400, 60)]
+    items = read_all(vpc(rows), 50_000)
+    with Tally() as tally:
+        for item in items:
+            assert isinstance(item, Flows)
+            tally.add(item)
+        (row,) = tally.conversations
+        assert (int(row["flows"]), float(row["longest"]), int(row["sent"])) == (1, 86_400.0, 1440 * 300)
+        assert [moments.size for _, moments in tally.moments(np.array([0]))] == [1]
 
 
 def test_vpc_without_flags_nothing_is_said_of_tcp_but_udp_was_answered() -> None:

@@ -92,3 +92,14 @@ def test_a_file_of_names_alone_is_a_file_that_was_read(tmp_path: Path, capsys: p
     assert "zeek-names  0 records, 20 names" in out
     out, _ = run(capsys, str(tmp_path / "dns.log"), "--json")
     assert '"names":20' in out
+
+
+def test_a_time_that_cannot_be_is_named_or_not_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = WHOLE["zeek-conn"].splitlines()[6]
+    broken = good.replace(good.split(b"\t")[0], b"999999999999999999")
+    assert faults_in(read_all(WHOLE["zeek-conn"].replace(good, broken))) == ["line 7: ts is none"]
+    event = eve()
+    event["flow"] = {"pkts_toserver": 1, "pkts_toclient": 0, "start": 1e300, "end": 1e301}
+    (tmp_path / "eve.json").write_bytes(lines(event, eve()))
+    out, _ = run(capsys, str(tmp_path / "eve.json"))
+    assert "2 records" in out

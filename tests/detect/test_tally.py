@@ -15,18 +15,18 @@ from reconshield.detect.tally import Tally
 
 FLOW = st.tuples(
     st.integers(0, 3), st.integers(0, 3), st.sampled_from([53, 80]), st.sampled_from([6, 17]), st.integers(0, 4),
-    st.integers(0, 300), st.integers(-1, 500), st.integers(0, 2), st.integers(0, 1),
+    st.integers(0, 300), st.integers(-1, 500), st.integers(0, 2), st.integers(0, 1), st.integers(0, 1),
 )  # fmt: skip
 APPS = ("", "http", "dns")
 
 
 def batch(flows: list[tuple[int, ...]], begin: int) -> Flows:
     rows = new_rows(len(flows))
-    for at, (src, dst, port, transport, state, second, sent, app, unsure) in enumerate(flows):
+    for at, (src, dst, port, transport, state, second, sent, app, unsure, goes_on) in enumerate(flows):
         row = rows[at : at + 1]
         row["src_lo"], row["dst_lo"], row["dport"], row["transport"] = src, dst, port, transport
         row["state"], row["start"], row["end"], row["sent"], row["app"] = state, 1000 + second, 1002 + second, sent, app
-        row["marks"], row["record"] = unsure * Mark.UNSURE, begin + at
+        row["marks"], row["record"] = unsure * Mark.UNSURE | goes_on * Mark.CONTINUED, begin + at
     return Flows(rows, APPS)
 
 
@@ -43,16 +43,18 @@ def test_conversations_are_what_a_dictionary_would_sum(batches: list[list[tuple[
         rows = tally.conversations
         assert [key_of(row) for row in rows] == list(slow)
         for row, flows in zip(rows, slow.values(), strict=True):
-            assert int(row["flows"]) == len(flows)
-            assert int(row["failed"]) == sum(f[4] in {FlowState.REFUSED, FlowState.UNANSWERED} for f in flows)
-            assert int(row["denied"]) == sum(f[4] == FlowState.DENIED for f in flows)
-            assert int(row["unsure"]) == sum(f[8] for f in flows)
+            begun = [f for f in flows if not f[9]]
+            assert int(row["flows"]) == len(begun)
+            assert int(row["failed"]) == sum(f[4] in {FlowState.REFUSED, FlowState.UNANSWERED} for f in begun)
+            assert int(row["denied"]) == sum(f[4] == FlowState.DENIED for f in begun)
+            assert int(row["unsure"]) == sum(f[8] for f in begun)
             assert (row["first"], row["last"]) == (1000 + min(f[5] for f in flows), 1002 + max(f[5] for f in flows))
             assert int(row["sent"]) == sum(max(f[6], 0) for f in flows)
             names = {APPS[f[7]] for f in flows} - {""}
             assert (tally.apps[int(row["app"])] in names) if names else int(row["app"]) == 0
         seen = {number: moments["second"].tolist() for number, moments in tally.moments(np.arange(rows.size))}
-        assert seen == {at: sorted(1000 + f[5] for f in flows) for at, flows in enumerate(slow.values())}
+        wanted = {at: sorted(1000 + f[5] for f in flows if not f[9]) for at, flows in enumerate(slow.values())}
+        assert seen == {at: seconds for at, seconds in wanted.items() if seconds}
 
 
 def key_of(row: np.void) -> tuple[int, ...]:
@@ -64,7 +66,7 @@ def test_moments_come_back_from_the_file_in_passes(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "PASS", 15)
     with Tally() as tally:
         for begin in range(0, 120, 6):
-            tally.add(batch([(at % 5, 0, 80, 6, 1, begin + at, 10, 0, 0) for at in range(6)], begin))
+            tally.add(batch([(at % 5, 0, 80, 6, 1, begin + at, 10, 0, 0, 0) for at in range(6)], begin))
         found = {number: moments["second"].tolist() for number, moments in tally.moments(np.array([0, 2, 4]))}
     assert sorted(found) == [0, 2, 4]
     assert found[2] == sorted(1000 + begin + 2 for begin in range(0, 120, 6))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reconshield.detect.flows import NOT_KNOWN, Bad, Flows, FlowState, Item, Names, new_rows
+from reconshield.detect.flows import LATEST, NOT_KNOWN, Bad, Flows, FlowState, Item, Names, new_rows
 
 BATCH = 20_000
 MOST_ADDRESSES = 200_000
@@ -65,7 +65,10 @@ class Builder:
         self._records.clear()
         rows = new_rows(len(columns[0]))
         number, start, end, src, dst, sport, dport, transport, state, marks, app, *counts = columns
-        rows["record"], rows["start"], rows["end"] = number, start, end
+        rows["record"] = number
+        for name, times in (("start", start), ("end", end)):
+            moments = np.array(times, np.float64)
+            rows[name] = np.where((moments >= 0) & (moments < LATEST), moments, np.nan)
         rows["transport"], rows["state"], rows["marks"] = transport, state, marks
         right = np.ones(rows.size, bool)
         for name, texts in (("src", src), ("dst", dst)):

@@ -48,6 +48,11 @@ Rows = NDArray[np.void]
 Chunks = Iterable[bytes]
 
 NOT_KNOWN = -1
+LATEST = 2.0**32
+"""Unix seconds that no flow reaches before 2106; a later time is a mistake."""
+
+PORTLESS = (1, 58)
+"""ICMP and ICMPv6: what a log has in its port columns is their type and code."""
 UNRECOGNISED = "unrecognised"
 """The name in `apps` for bytes that were seen and belong to no protocol that the sensor knows; `""` where nothing was seen."""
 
@@ -72,6 +77,8 @@ class Mark(IntEnum):
     """Only one direction was captured."""
     LOSSY = 4
     """The sensor lost packets of it."""
+    CONTINUED = 8
+    """More of a flow that an earlier row of the file began: its counts are only its own, `start` is the flow's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import IO, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from reconshield.detect.flows import Flows, FlowState, Mark, Rows
+from reconshield.detect.flows import LATEST, Flows, FlowState, Mark, Rows
 
 CONVERSATION = np.dtype(
     [
@@ -45,9 +45,10 @@ CONVERSATION = np.dtype(
         ("source", "u4"),
     ]
 )
-"""A conversation. `failed` counts flows that were refused or not answered, `unsure` those whose beginner is a guess; `app` is
-a protocol seen in it and `apps` how many different ones (numbers of `Tally.apps`); `longest` a flow's duration in seconds;
-`record` and `source` say where the first flow stands. `sent` and `received` add up what is known."""
+"""A conversation. `flows` counts flows, not the rows that go on from earlier ones (`Mark.CONTINUED`); `failed` those that were
+refused or not answered, `unsure` those whose beginner is a guess; `app` is a protocol seen in it and `apps` how many different
+ones (numbers of `Tally.apps`); `longest` a flow's duration in seconds; `record` and `source` say where the first flow stands.
+`sent` and `received` add up what is known."""
 
 MOMENT = np.dtype([("conversation", "u4"), ("second", "u4"), ("sent", "u4")])
 """When a flow of a conversation began (whole Unix seconds) and what it sent (octets, at most 2^32 - 1)."""
@@ -166,7 +167,7 @@ class Tally:
     def _keep_moments(self, rows: Rows, order: Array, places: NDArray[np.uint32]) -> None:
         """Remember each different second of a conversation once: flows of one second are one beat."""
         start = rows["start"][order]
-        known = start > 0  # NaN is not
+        known = (start > 0) & (start < LATEST) & (rows["marks"][order] & Mark.CONTINUED == 0)  # NaN is not
         moments = np.empty(int(np.count_nonzero(known)), MOMENT)
         moments["conversation"], moments["second"] = places[known], start[known].astype(np.uint32)
         moments["sent"] = np.clip(rows["sent"][order][known], 0, 2**32 - 1)
@@ -192,6 +193,8 @@ class Tally:
         wanted = np.zeros(self._count, bool)
         wanted[chosen] = True
         found = np.concatenate([part[wanted[part["conversation"]]] for part in self._all_moments()] or [np.zeros(0, MOMENT)])
+        if not found.size:
+            return
         found = found[np.lexsort([found["second"], found["conversation"]])]
         edges = np.flatnonzero(np.diff(found["conversation"], prepend=np.uint32(2**32 - 1)))
         for first, last in zip(edges.tolist(), [*edges[1:].tolist(), found.size], strict=True):
@@ -213,10 +216,12 @@ def _sum_groups(rows: Rows, order: Array, first: Array, apps: NDArray[np.uint16]
     for name in ("src_hi", "src_lo", "dst_hi", "dst_lo", "dport", "transport"):
         groups[name] = lead[name]
     state, marks = rows["state"][order], rows["marks"][order]
-    groups["flows"] = np.diff(first, append=order.size)
-    groups["failed"] = np.add.reduceat((state == FlowState.REFUSED) | (state == FlowState.UNANSWERED), first, dtype=np.uint32)
-    groups["denied"] = np.add.reduceat(state == FlowState.DENIED, first, dtype=np.uint32)
-    groups["unsure"] = np.add.reduceat(marks & Mark.UNSURE != 0, first, dtype=np.uint32)
+    begun = marks & Mark.CONTINUED == 0
+    failed = (state == FlowState.REFUSED) | (state == FlowState.UNANSWERED)
+    groups["flows"] = np.add.reduceat(begun, first, dtype=np.uint32)
+    groups["failed"] = np.add.reduceat(begun & failed, first, dtype=np.uint32)
+    groups["denied"] = np.add.reduceat(begun & (state == FlowState.DENIED), first, dtype=np.uint32)
+    groups["unsure"] = np.add.reduceat(begun & (marks & Mark.UNSURE != 0), first, dtype=np.uint32)
     groups["marks"] = np.bitwise_or.reduceat(marks, first)
     start, end = rows["start"][order], rows["end"][order]
     groups["first"] = np.fmin.reduceat(start, first)

@@ -14,7 +14,6 @@ from reconshield.detect.flows import FlowState, Mark
 from reconshield.detect.pieces import Piece
 
 TRANSPORTS: Mapping[bytes, int] = {b"icmp": 1, b"tcp": 6, b"udp": 17, b"icmp6": 58, b"sctp": 132}
-PORTLESS = (1, 58)
 
 STATES: Mapping[bytes, tuple[FlowState, int]] = {
     b"S0": (FlowState.UNANSWERED, 0),

@@ -7,11 +7,10 @@ twice. Source: Zeek documentation, ssl.log, quic.log, dns.log, http.log and know
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from math import isfinite
 from typing import Any
 
 from reconshield.detect.builder import WRONG, read_address, whole
-from reconshield.detect.flows import Bad, Item, Listening, Naming
+from reconshield.detect.flows import LATEST, Bad, Item, Listening, Naming
 from reconshield.detect.objects import Object, read_moment
 from reconshield.detect.zeek import service_name
 
@@ -45,7 +44,7 @@ def kind_of(columns: Collection[str]) -> str:
 def read_entry(number: int, entry: Object, kind: str) -> Iterator[Item]:
     """What an entry of a log (any of `KINDS` but conn) tells, or what it lacks. `number` is its line."""
     at = read_moment(entry.get("ts"))
-    if not isfinite(at):
+    if not 0 <= at < LATEST:
         yield Bad(f"line {number}", "ts is none")
     elif kind == SERVICES:
         yield read_service(number, entry, at)

@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.detect.columns import Column, Table, addresses, cut_table, integers, labels
-from reconshield.detect.directions import find_pairs, join, turn
-from reconshield.detect.flows import Bad, Chunks, Cut, Flows, FlowState, Item, Mark, Reader, Rows, new_rows
+from reconshield.detect.directions import FLAGS_UNKNOWN, Directions
+from reconshield.detect.flows import LATEST, PORTLESS, Bad, Chunks, Cut, Flows, FlowState, Item, Reader, Rows, new_rows
 from reconshield.detect.pieces import Piece, TooLong, cut_lines
 
 DEFAULT = (
@@ -31,9 +32,6 @@ MARK = b"srcaddr"
 STATUSES = {b"OK": 0, b"NODATA": 1, b"SKIPDATA": 2}
 ACTIONS = {b"ACCEPT": 0, b"REJECT": 1}
 ODD = 9
-FIN, SYN, RST, SYN_ACK = 1, 2, 4, 18
-TCP, PORTLESS = 6, (1, 58)
-FLAGS_UNKNOWN = -1
 
 Mask = NDArray[np.bool_]
 
@@ -55,6 +53,7 @@ class Layout:
 
 def read(chunks: Chunks) -> Iterator[Item]:
     layout: Layout | None = None
+    directions = Directions()
     for piece in cut_lines(chunks):
         if isinstance(piece, TooLong):
             yield Bad(f"line {piece.line}", "the line is longer than 1 MiB")
@@ -72,7 +71,7 @@ def read(chunks: Chunks) -> Iterator[Item]:
                     if line.strip():
                         yield Bad(f"line {number}", "no header line before it, and not in the default order of version 2")
             else:
-                yield from read_rows(part, layout)
+                yield from read_rows(part, layout, directions)
 
 
 def split_headers(piece: Piece) -> Iterator[Piece]:
@@ -106,7 +105,7 @@ def default_layout(lines: list[bytes]) -> Layout | None:
     return None
 
 
-def read_rows(piece: Piece, layout: Layout) -> Iterator[Item]:
+def read_rows(piece: Piece, layout: Layout, directions: Directions) -> Iterator[Item]:
     table = cut_table(piece.data, layout.separator, layout.count)
     for line in table.odd.tolist():
         if table.odd_line(line).strip():
@@ -126,8 +125,7 @@ def read_rows(piece: Piece, layout: Layout) -> Iterator[Item]:
     rows["record"] = lines
     found = rows[good]
     flags = flags_of(table, layout)[good]
-    sensor = labelled(table, layout, "interface-id")[good]
-    yield Flows(orient(found, flags, sensor), ("",))
+    yield Flows(directions.join(found, flags, sensors_of(table, layout)[good]), ("",))
 
 
 def good_or_odd(good: Mask, status: NDArray[np.int64]) -> Mask:
@@ -142,12 +140,11 @@ def coded(table: Table, layout: Layout, name: str, codes: Mapping[bytes, int]) -
     return labels(table.column(layout.fields[name]), lambda text: codes.get(text, ODD))
 
 
-def labelled(table: Table, layout: Layout, name: str) -> NDArray[np.int64]:
-    """A number for each different text of a column."""
-    seen: dict[bytes, int] = {}
-    if name not in layout.fields:
+def sensors_of(table: Table, layout: Layout) -> NDArray[np.int64]:
+    """A number for the interface that each line is about, the same in every piece."""
+    if "interface-id" not in layout.fields:
         return np.zeros(table.line.size, np.int64)
-    return labels(table.column(layout.fields[name]), lambda text: seen.setdefault(text, len(seen)))
+    return labels(table.column(layout.fields["interface-id"]), crc32)
 
 
 def flags_of(table: Table, layout: Layout) -> NDArray[np.int64]:
@@ -168,11 +165,12 @@ def fill_rows(table: Table, layout: Layout) -> tuple[Rows, dict[str, Mask]]:
         port, fine = integers(table.column(layout.fields[name]), 0)
         right[name] = fine & (port <= 65_535)
         rows[side] = np.where(right[name] & ~np.isin(transport, PORTLESS), port, 0)
-    start, right["start"] = integers(table.column(layout.fields["start"]))
+    start, fine = integers(table.column(layout.fields["start"]))
+    right["start"] = fine & (start < LATEST)
     rows["start"] = start
     if "end" in layout.fields:
         end, fine = integers(table.column(layout.fields["end"]))
-        rows["end"] = np.where(fine, end, np.nan)
+        rows["end"] = np.where(fine & (end < LATEST), end, np.nan)
     for side, name in (("sent", "bytes"), ("sent_packets", "packets")):
         if name in layout.fields:
             rows[side] = integers(table.column(layout.fields[name]))[0]
@@ -197,32 +195,6 @@ def true_end(table: Table, layout: Layout, name: str) -> tuple[NDArray[Any], NDA
 def is_unset(column: Column) -> Mask:
     at = np.minimum(column.start, max(column.data.size - 1, 0))
     return np.asarray((column.length == 1) & (column.data[at] == ord("-")), bool)
-
-
-def orient(rows: Rows, flags: NDArray[np.int64], sensor: NDArray[np.int64]) -> Rows:
-    """Each row from the side that began, both directions of a flow in one row where the lines prove that they are one."""
-    known = (rows["transport"] == TCP) & (flags > 0) & (flags & SYN != 0)
-    answer = np.where(known, flags & SYN_ACK == SYN_ACK, rows["sport"] < rows["dport"])
-    portless = np.isin(rows["transport"], PORTLESS) | ((rows["sport"] == 0) & (rows["dport"] == 0))
-    answer &= ~portless
-    rows["marks"] |= np.where(known, 0, Mark.UNSURE).astype(np.uint8)
-    turn(rows, answer)
-    requests, answers = find_pairs(rows, answer, sensor)
-    set_states(rows, flags, answer, requests, answers)
-    return rows[join(rows, requests, answers)]
-
-
-def set_states(rows: Rows, flags: NDArray[np.int64], answer: Mask, requests: NDArray[Any], answers: NDArray[Any]) -> None:
-    """How a flow went, from both directions or from an answer to a SYN; what the flags do not prove stays unknown."""
-    open_ = rows["state"] == FlowState.UNKNOWN
-    rows["state"][open_ & answer & (flags > 0) & (flags & SYN_ACK == SYN_ACK)] = FlowState.ESTABLISHED
-    back = flags[answers]
-    tcp = rows["transport"][requests] == TCP
-    refused = tcp & (back == RST) & (flags[requests] & SYN != 0) & (flags[requests] >= 0)
-    proved = ~tcp | ((back >= 0) & (back != RST))
-    both = np.where(refused, FlowState.REFUSED, np.where(proved, FlowState.ESTABLISHED, FlowState.UNKNOWN))
-    denied = (rows["state"][requests] == FlowState.DENIED) | (rows["state"][answers] == FlowState.DENIED)
-    rows["state"][requests] = np.where(denied, FlowState.DENIED, both)
 
 
 def recognises(head: bytes) -> bool:

@@ -12,10 +12,23 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from reconshield.detect.columns import Column, Table, addresses, cut_table, decimals, integers, labels
-from reconshield.detect.flows import Bad, Chunks, Cut, Flows, FlowState, Item, Mark, Names, Reader, Rows, new_rows
+from reconshield.detect.flows import (
+    LATEST,
+    PORTLESS,
+    Bad,
+    Chunks,
+    Cut,
+    Flows,
+    FlowState,
+    Item,
+    Mark,
+    Names,
+    Reader,
+    Rows,
+    new_rows,
+)
 from reconshield.detect.pieces import Piece, TooLong, cut_lines
 from reconshield.detect.zeek import (
-    PORTLESS,
     STATES,
     TRANSPORTS,
     Layout,
@@ -69,7 +82,8 @@ def fill_rows(table: Table, fields: Mapping[str, int], names: Names) -> tuple[Ro
 
     rows = new_rows(table.line.size)
     right = {}
-    rows["start"], right["ts"] = decimals(table.column(fields["ts"]))
+    rows["start"], fine = decimals(table.column(fields["ts"]))
+    right["ts"] = fine & (rows["start"] < LATEST)
     rows["src_hi"], rows["src_lo"], right["id.orig_h"] = addresses(table.column(fields["id.orig_h"]))
     rows["dst_hi"], rows["dst_lo"], right["id.resp_h"] = addresses(table.column(fields["id.resp_h"]))
     transport = labels(table.column(fields["proto"]), lambda text: TRANSPORTS.get(text, 0))

@@ -7,13 +7,13 @@ are passed over. Source: Zeek documentation, conn.log and "JSON streaming logs".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import isfinite, nan
+from math import nan
 from typing import Any
 
 from reconshield.detect.builder import Builder, Record
-from reconshield.detect.flows import Bad, Chunks, FlowState, Item, Mark, Reader
+from reconshield.detect.flows import LATEST, PORTLESS, Bad, Chunks, FlowState, Item, Mark, Reader
 from reconshield.detect.objects import Object, first_objects, read_moment, read_objects
-from reconshield.detect.zeek import PORTLESS, STATES, TRANSPORTS, service_name
+from reconshield.detect.zeek import STATES, TRANSPORTS, service_name
 from reconshield.detect.zeek_entries import CONN, KINDS, kind_of, read_entry
 
 UNTOLD = (FlowState.UNKNOWN, 0)
@@ -49,7 +49,7 @@ def read(chunks: Chunks) -> Iterator[Item]:
 def read_conn(entry: Object, number: int) -> Record | str:
     """The flow of an entry, or what it lacks."""
     start, transport = read_moment(entry.get("ts")), BY_NAME.get(str(entry.get("proto")), 0)
-    if not isfinite(start):
+    if not 0 <= start < LATEST:
         return "ts is none"
     if not transport:
         return "proto is none"
