@@ -4,9 +4,13 @@ from reconshield.detect.flows import Reader
 from reconshield.detect.readers import (
     aws_vpc,
     eve,
+    lsof,
     netfilter,
+    netstat,
     pcap,
     pcapng,
+    proc_net,
+    ss,
     windows_firewall,
     zeek_conn,
     zeek_json,
@@ -23,6 +27,10 @@ READERS: tuple[Reader, ...] = (
     aws_vpc.READER,
     windows_firewall.READER,
     netfilter.READER,
+    ss.READER,
+    proc_net.READER,
+    netstat.READER,
+    lsof.READER,
 )
 
 
