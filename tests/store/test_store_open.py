@@ -77,10 +77,14 @@ def test_a_new_database_is_what_the_migrations_make(store: Store, tmp_path: Path
     assert sum("audit_no_" in line for line in made) == (2 if store.path is not None else 3)
 
 
-def test_every_table_has_its_workspace_first_but_the_one_whose_run_key_implies_it() -> None:
+def test_every_table_has_its_workspace_first_but_those_that_docs_why_names() -> None:
     first = {table.name: next(iter(table.columns)).name for table in METADATA.tables.values()}
-    assert {name for name, column in first.items() if column != "workspace"} == {"observations"}
-    assert first["observations"] == "run_key"
+    assert {name for name, column in first.items() if column != "workspace"} == {
+        "observations",
+        "accounts",
+        "login_failures",
+    }
+    assert (first["observations"], first["accounts"], first["login_failures"]) == ("run_key", "id", "subject")
 
 
 def test_head_is_the_newest_step() -> None:

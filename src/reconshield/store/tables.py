@@ -1,8 +1,8 @@
 """The tables as they are after the newest migration. SQLAlchemy Core: functions write the queries, no object maps to a row.
 
-Every table begins with `workspace`, the tenant; `observations` alone has a number that implies it (docs/why.md). Times are Unix
-seconds UTC. A new database is made from this file (`create_tables`), an older one by the migrations; a test compares what comes
-out of the two, on both engines.
+Every table begins with `workspace`, the tenant; `observations` has a number that implies it, `accounts` and `login_failures`
+are of the whole database (docs/why.md). Times are Unix seconds UTC. A new database is made from this file (`create_tables`), an
+older one by the migrations; a test compares what comes out of the two, on both engines.
 """
 
 from __future__ import annotations
@@ -303,6 +303,106 @@ CHANGES = Table(
     ForeignKeyConstraint(["workspace", "run"], ["runs.workspace", "runs.id"]),
 )
 """What a run found to be other than it was known to be from its vantage; written in the transaction that ends the run."""
+
+ACCOUNTS = Table(
+    "accounts",
+    METADATA,
+    Column("id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False),
+    Column("password", Text),
+    Column("totp_secret", Text),
+    Column("totp_step", BigInteger),
+    Column("created_at", Double, nullable=False),
+    Column("disabled_at", Double),
+    Column("password_changed_at", Double),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("name_key", name="accounts_name"),
+)
+"""People, of the whole database (docs/why.md); `members` says where they may do what. `password` is an Argon2id text, null
+until they chose one. `totp_step` is the newest step of the second factor that was used: none is taken twice."""
+
+MEMBERS = Table(
+    "members",
+    METADATA,
+    Column("workspace", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("added_at", Double, nullable=False),
+    Column("used_at", Double),
+    PrimaryKeyConstraint("workspace", "account"),
+    ForeignKeyConstraint(["account"], ["accounts.id"]),
+    Index("members_account", "account"),
+)
+"""Who belongs to a workspace, in which role, and when they last signed in to it."""
+
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    Column("workspace", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("csrf", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("client", SafeText, nullable=False),
+    Column("agent", SafeText, nullable=False),
+    PrimaryKeyConstraint("hash"),
+    ForeignKeyConstraint(["account"], ["accounts.id"]),
+    Index("sessions_account", "account"),
+)
+"""Signed-in browsers. `hash` is the SHA-256 of the token, which only the browser has; a session that ended has no row."""
+
+LINKS = Table(
+    "links",
+    METADATA,
+    Column("workspace", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("role", Text),
+    Column("account", Text),
+    Column("made_by", Text),
+    Column("ends_totp", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("used_at", Double),
+    PrimaryKeyConstraint("hash"),
+    ForeignKeyConstraint(["account"], ["accounts.id"]),
+)
+"""One-time codes (setup, invite, signin) by their SHA-256. `made_by`: the account that invites."""
+
+TOKENS = Table(
+    "tokens",
+    METADATA,
+    Column("workspace", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("name", SafeText, nullable=False),
+    Column("scopes", JsonText, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("until", Double, nullable=False),
+    Column("used_at", Double),
+    Column("revoked_at", Double),
+    PrimaryKeyConstraint("workspace", "id"),
+    UniqueConstraint("hash", name="tokens_hash"),
+    ForeignKeyConstraint(["account"], ["accounts.id"]),
+)
+"""Keys for programs, by the SHA-256 of their text. They are kept when they ended, so that the audit log can be read."""
+
+LOGIN_FAILURES = Table(
+    "login_failures",
+    METADATA,
+    Column("subject", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", Double, nullable=False),
+    Column("forget_at", Double, nullable=False),
+    PrimaryKeyConstraint("subject"),
+    Index("login_failures_forget", "forget_at"),
+)
+"""How often signing in failed for a name or from a client, of the whole database: who has no session yet has no workspace. A
+name is kept as its hash only, for people type passwords into the wrong field. `known:…` rows are clients that signed in."""
 
 AUDIT_GUARDS: dict[str, list[str]] = {
     "sqlite": [
