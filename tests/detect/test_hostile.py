@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detect.captures import conversation, pcap, pcapng, zeek_conn, zeek_row
-from detect.clouds import vpc, vpc_row
+from detect.clouds import document, gcp, json_lines, nsg, vnet, vpc, vpc_row
 from detect.hostlogs import WHOLE as HOST_LOGS
 from detect.reading import faults_in, flows_in, pieces, read_all
 from detect.test_logs import eve, lines
@@ -30,6 +30,13 @@ WHOLE = {
     "zeek-json": lines(*(zeek_row(1_760_000_000 + at, "10.0.0.5", "10.0.0.9", 80) for at in range(20))),
     "zeek-names": table(*(entry(query=f"a{at}.example") for at in range(20))),
     "aws-vpc": vpc([vpc_row(1_760_000_000 + at, "10.0.0.5", "10.0.0.9", 80) for at in range(20)]),
+    "azure-flow": document(
+        [
+            *nsg(*([f"176000000{at},10.0.0.5,10.0.0.9,4000{at},80,T,O,A,B,,,,"] for at in range(10))),
+            *vnet(*([f"176000000{at}000,10.0.0.5,10.0.0.8,4000{at},80,6,O,B,NX,0,0,0,0"] for at in range(10))),
+        ]
+    ),
+    "gcp-flow": json_lines(gcp(at, "10.0.0.5", "10.0.0.9", 80) for at in range(20)),
     "eve": lines(*(eve(flow_id=number) for number in range(20))),
 }
 

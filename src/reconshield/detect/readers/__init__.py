@@ -3,7 +3,9 @@
 from reconshield.detect.flows import Reader
 from reconshield.detect.readers import (
     aws_vpc,
+    azure_flow,
     eve,
+    gcp_flow,
     lsof,
     netfilter,
     netstat,
@@ -25,6 +27,8 @@ READERS: tuple[Reader, ...] = (
     zeek_names.READER,
     eve.READER,
     aws_vpc.READER,
+    azure_flow.READER,
+    gcp_flow.READER,
     windows_firewall.READER,
     netfilter.READER,
     ss.READER,
