@@ -17,6 +17,7 @@ PACKAGE = Path(reconshield.__file__).parent
         "alert/channels",
         "checks/rules",
         "detect/readers",
+        "export/formats",
         "firewall/platforms",
         "firewall/readers",
         "identify/probes",

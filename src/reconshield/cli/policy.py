@@ -1,4 +1,4 @@
-"""`reconshield policy`: check, show, format and propose the file that says what is expected."""
+"""`reconshield policy`: check, show, format, propose and export the file that says what is expected."""
 
 from __future__ import annotations
 
@@ -105,6 +105,29 @@ def propose(
     with open_database(call) as store:
         sys.stdout.writelines(propose_policy(store, find_run(store, run), found, time.time()))
     call.suggest("append it to the policy (>> reconshield.toml), fill in the blanks, then: reconshield policy check")
+
+
+@app.command("export")
+def export(
+    ctx: typer.Context,
+    format_: Annotated[str, typer.Option("--format", metavar="F", help="sigma, suricata, nftables or markdown.")],
+    policy: PolicyOption = None,
+    output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write it into this file.")] = None,
+) -> None:
+    """Write what zones may talk in the words of another tool. Nothing is applied."""
+    from reconshield.cli.output import whole_file
+    from reconshield.jobs.policy import load_policy
+    from reconshield.jobs.policy_export import export_policy, find_format
+
+    call: Invocation = ctx.obj
+    find_format(format_)
+    text = export_policy(load_policy(call.settings.home, policy), format_, time.time())
+    if output is None:
+        sys.stdout.write(text)
+        return
+    with whole_file(output) as stream:
+        stream.write(text)
+    call.tell(f"policy   {output}")
 
 
 def locate(call: Invocation, given: Path | None) -> Path:

@@ -13,6 +13,7 @@ from reconshield.addresses import PortSet
 from reconshield.detect.ends import Ends
 from reconshield.detect.flows import UNRECOGNISED
 from reconshield.policy import Policy, Traffic
+from reconshield.policy.gates import Gate, find_gates, governed_zones
 
 Array = NDArray[Any]
 TRANSPORTS = {6: "tcp", 17: "udp"}
@@ -70,14 +71,11 @@ class TrafficPolicy:
         """Ask both sides: the zone that sends must allow `out`, the zone that receives `in`, one zone for both `within`."""
         zones = zone_numbers(self.policy, ends)
         src, dst = zones[ends.src], zones[ends.dst]
-        governed_zones = self._governed()
         out, within = src != dst, (src == dst) & (src >= 0)
         allowed = {side: np.zeros(rows.size, bool) for side in ("out", "in", "within")}
         entry = np.full(rows.size, -1, np.int64)
-        for number, rule in enumerate(self.policy.traffic):
-            if rule.ends is not None and rule.ends <= self.now:
-                continue
-            here = (src if rule.direction == "out" else dst) == self._zone_number(rule.zone)
+        for number, rule, gate in self._entries():
+            here = (src if rule.direction == "out" else dst) == gate.number
             here &= within if rule.direction == "within" else out
             here &= self._ports_match(rule, rows, apps)
             inside = ends.within(rule.area)
@@ -85,8 +83,9 @@ class TrafficPolicy:
             here &= inside[other]
             allowed[rule.direction] |= here
             entry = np.where(here & (entry < 0), number, entry)
-        asks_out, asks_in = out & np.isin(src, governed_zones), out & np.isin(dst, governed_zones)
-        asks_within = within & np.isin(src, governed_zones)
+        said = governed_zones(self.policy)
+        asks_out, asks_in = out & np.isin(src, said), out & np.isin(dst, said)
+        asks_within = within & np.isin(src, said)
         wrong_out, wrong_in = asks_out & ~allowed["out"], asks_in & ~allowed["in"]
         wrong = wrong_out | wrong_in | (asks_within & ~allowed["within"])
         zone = np.where(wrong_in & ~wrong_out, dst, np.where(asks_out | within, src, dst))
@@ -94,13 +93,10 @@ class TrafficPolicy:
         governed = asks_out | asks_in | asks_within
         return Verdicts(governed, governed & ~wrong, secure, entry, zone)
 
-    def _governed(self) -> list[int]:
-        """Zones that say what they talk: secure ones, and those with any [[traffic]] entry."""
-        said = {rule.zone for rule in self.policy.traffic}
-        return [number for number, zone in enumerate(self.policy.zones) if zone.secure or zone.name in said]
-
-    def _zone_number(self, name: str) -> int:
-        return next((number for number, zone in enumerate(self.policy.zones) if zone.name == name), -1)
+    def _entries(self) -> list[tuple[int, Traffic, Gate]]:
+        """The live entries in the order of the file, each with its gate."""
+        found = [(number, rule, gate) for gate in find_gates(self.policy, self.now) for number, rule in gate.allowed]
+        return sorted(found, key=lambda each: each[0])
 
     def _ports_match(self, rule: Traffic, rows: Array, apps: tuple[str, ...]) -> Array:
         """Where port and protocol are what an entry allows. A service counts by what was spoken, else by its port."""

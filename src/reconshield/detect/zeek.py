@@ -12,6 +12,7 @@ from string import hexdigits
 
 from reconshield.detect.flows import FlowState, Mark
 from reconshield.detect.pieces import Piece
+from reconshield.knowledge.dialects import ZEEK
 
 TRANSPORTS: Mapping[bytes, int] = {b"icmp": 1, b"tcp": 6, b"udp": 17, b"icmp6": 58, b"sctp": 132}
 
@@ -31,9 +32,6 @@ STATES: Mapping[bytes, tuple[FlowState, int]] = {
     b"OTH": (FlowState.UNKNOWN, Mark.UNSURE),
 }
 """conn_state -> how it went, and what is odd about it. OTH began before the capture: who began it is a guess."""
-
-SERVICES = {"ssl": "tls", "krb": "kerberos", "krb_tcp": "kerberos", "dce_rpc": "msrpc", "ldap_tcp": "ldap", "ldap_udp": "ldap"}
-"""Zeek's names for protocols that have another one here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +80,4 @@ def service_name(text: str) -> str:
     """Zeek's list of protocols in our names: `smtp,tls` for mail that went on inside TLS; empty where none was seen."""
     if text in {"-", "(empty)", ""}:
         return ""
-    return ",".join(dict.fromkeys(SERVICES.get(name, name) for name in text.lower().split(",") if name))
+    return ",".join(dict.fromkeys(ZEEK.get(name, name) for name in text.lower().split(",") if name))

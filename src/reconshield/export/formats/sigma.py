@@ -1,0 +1,136 @@
+"""Sigma: one rule for each direction of each zone, for Zeek's conn.log or whatever a pipeline maps from it.
+
+The condition is what detection asks: the zone is on this side, not on the other, and no entry allows it. An entry with services
+allows what was recognised as one of them, and on their ports what was not recognised or is inside TLS or QUIC.
+Source: Sigma specification 2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from reconshield.addresses import PortSet
+from reconshield.export.enclaves import Allowance, Enclaves, Gate
+from reconshield.export.format import Format
+from reconshield.export.places import networks
+from reconshield.export.wording import ended_words, entry_words, gate_words, preamble, stable_id
+from reconshield.knowledge.dialects import zeek_names
+
+Table = dict[str, Any]
+WRAPS = ("tls", "quic")
+"""What hides other protocols."""
+
+CANNOT = (
+    "when an entry ends",
+    "which side began a connection that was under way when the sensor was started: Zeek guesses",
+)
+
+
+class Dumper(yaml.SafeDumper):
+    """YAML as people write it: lists indented, texts of several lines as blocks."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, indentless=False)
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
+        """Lists that stand twice are written twice: not every reader of rules knows aliases."""
+        return True
+
+
+def block_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+Dumper.add_representer(str, block_text)
+
+
+def render(enclaves: Enclaves) -> str:
+    head = "".join(f"# {line}\n" for line in preamble(enclaves, "What zones may not talk, as Sigma rules", CANNOT))
+    rules = (
+        yaml.dump(rule(gate), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
+        for gate in enclaves.gates
+        if not gate.free
+    )
+    return head + "---\n" + "---\n".join(rules)
+
+
+def rule(gate: Gate) -> Table:
+    detection = make_detection(gate)
+    name = f"{gate.zone.name} {gate.direction}"
+    return {
+        "title": f"Traffic {gate_words(gate)} that the policy does not allow",
+        "id": str(stable_id("sigma", name, json.dumps(detection))),
+        "status": "experimental",
+        "description": "\n".join(description(gate)),
+        "author": "ReconShield",
+        "logsource": {"product": "zeek", "service": "conn"},
+        "detection": detection,
+        "falsepositives": [f"A change of {gate.zone.name} that the policy does not list yet"],
+        "level": "high" if gate.zone.secure else "medium",
+    }
+
+
+def description(gate: Gate) -> Iterator[str]:
+    yield "Allowed:" if gate.allowed else "Nothing is allowed."
+    yield from (f"- {entry_words(each.entry)}" for each in gate.allowed)
+    yield from (f"- {ended_words(entry)}" for entry in gate.ended)
+
+
+def make_detection(gate: Gate) -> Table:
+    """The selections, and the condition that joins them."""
+    mine, other = ("id.resp_h", "id.orig_h") if gate.direction == "in" else ("id.orig_h", "id.resp_h")
+    own = list(networks(gate.zone.area).cidrs)
+    found: Table = {"zone": {f"{mine}|cidr": own}, "other_side": {f"{other}|cidr": own}}
+    condition = ["zone", "other_side" if gate.direction == "within" else "not other_side"]
+    for number, each in enumerate(gate.allowed, 1):
+        nets = networks(each.peers)
+        if nets.nothing:
+            continue
+        terms = spoken_terms(found, f"allowed_{number}", each)
+        if not nets.everything:
+            found[f"peers_{number}"] = {f"{other}|cidr": list(nets.cidrs)}
+            terms.append(f"not peers_{number}" if nets.negated else f"peers_{number}")
+        condition.append(f"not ({' and '.join(terms)})")
+    return found | {"condition": " and ".join(condition)}
+
+
+def spoken_terms(found: Table, name: str, each: Allowance) -> list[str]:
+    """Adds the selections of what an entry allows; the terms that must hold. None: it allows anything."""
+    if each.anything:
+        return []
+    terms = []
+    if each.numbered:
+        found[f"{name}_ports"] = port_maps(each.numbered)
+        terms.append(f"{name}_ports")
+    if each.services:
+        found[f"{name}_spoken"] = {"service": spellings([name for name, _ in each.services])}
+        terms.append(f"{name}_spoken")
+    if each.usual:
+        found[f"{name}_usual"] = port_maps(each.usual)
+        found["unseen"] = [{"service": None}, {"service": ["", "-", *spellings(list(WRAPS))]}]
+        terms.append(f"({name}_usual and unseen)")
+    return [f"({' or '.join(terms)})"] if len(terms) > 1 else terms
+
+
+def spellings(services: list[str]) -> list[str]:
+    """How a protocol can stand in Zeek's list of them: alone, first, last, between."""
+    names = sorted({name for service in services for name in zeek_names(service)})
+    return [text for name in names for text in (name, f"{name},*", f"*,{name}", f"*,{name},*")]
+
+
+def port_maps(ports: PortSet) -> list[Table]:
+    """Single ports of a transport together, each range alone: any of the maps must fit."""
+    maps: list[Table] = []
+    for transport, ranges in (("tcp", ports.tcp), ("udp", ports.udp)):
+        single = [first for first, last in ranges if first == last]
+        if single:
+            maps.append({"proto": transport, "id.resp_p": single})
+        maps += [{"proto": transport, "id.resp_p|gte": first, "id.resp_p|lte": last} for first, last in ranges if first != last]
+    return maps
+
+
+FORMAT = Format("sigma", "Sigma rules", render, CANNOT)

@@ -1,0 +1,107 @@
+"""Exports as golden files, their ids, their words for bad input, and that nothing in a policy can end a comment or a cell."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+import pytest
+
+from cli.inside import run
+from export import sigma_matcher, suricata_rules
+from export.policies import NOW, WHOLE, read, whole
+from reconshield.errors import UserError
+from reconshield.export.formats import FORMATS
+from reconshield.export.formats.suricata import FIRST_SID, LAST_SID
+from reconshield.jobs.policy_export import export_policy
+
+GOLDEN = Path(__file__).parent / "golden"
+NAMES = [each.name for each in FORMATS]
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_file_is_the_golden_one(name: str) -> None:
+    """`RECONSHIELD_WRITE_GOLDEN=1` writes them anew; the difference is then for a reviewer."""
+    text, path = export_policy(whole(), name, NOW), GOLDEN / f"{name}.txt"
+    if os.environ.get("RECONSHIELD_WRITE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_policy_gives_the_same_bytes(name: str) -> None:
+    """Until an entry ends; where the file stands makes no difference either."""
+    policy = whole()
+    object.__setattr__(policy, "file", "/somewhere/else/reconshield.toml")
+    assert export_policy(policy, name, NOW + DAY) == export_policy(whole(), name, NOW)
+    assert export_policy(policy, name, NOW + 60 * DAY) != export_policy(whole(), name, NOW)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_entry_is_there_with_reason_owner_and_end(name: str) -> None:
+    text = export_policy(whole(), name, NOW)
+    for word in ("mail from the world", "mail team", "2027-06-30", "until the new controller", "2026-03-31", "2026-12-31"):
+        assert word in text, word
+    assert all("".join(limit.split()) in "".join(text.replace("#", "").split()) for limit in limits(name)), "limits are told"
+
+
+def limits(name: str) -> tuple[str, ...]:
+    return next(each.cannot for each in FORMATS if each.name == name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_of_a_policy_leaves_its_place(name: str) -> None:
+    """The reason has a line break, a semicolon, braces, quotes and a bar: it makes no line and no cell of its own."""
+    lines = export_policy(whole(), name, NOW).splitlines()
+    assert not any(line.strip().startswith(("; drop", "drop")) for line in lines)
+    if name == "markdown":
+        rows = [line for line in lines if "mail from the world" in line]
+        assert len(rows) == 1
+        assert rows[0].replace("\\|", "").count("|") == 7
+
+
+def test_ids_are_made_of_what_a_rule_says() -> None:
+    now, later = (
+        {str(rule.id) for rule in sigma_matcher.read_rules(export_policy(whole(), "sigma", at))} for at in (NOW, NOW + 60 * DAY)
+    )
+    assert all(uuid.UUID(each).version == 5 for each in now)
+    assert len(now) == 9 - 1, "three gates of three zones, but office within is free"
+    assert len(now & later) == 7, "only the gate whose entry ended has another id"
+    sids = [rule.sid for rule in suricata_rules.read_rules(export_policy(whole(), "suricata", NOW))]
+    assert all(FIRST_SID <= sid <= LAST_SID for sid in sids)
+
+
+def test_an_unknown_format_lists_them_all(tmp_path: Path) -> None:
+    done = run(tmp_path, "policy", "export", "--format", "snort")
+    assert done.code == 2
+    assert all(name in done.err for name in NAMES)
+    text = run(tmp_path, "policy", "export", "--help").out
+    assert all(name in text for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("version = 1\n", "the policy has no zone"),
+        ('version = 1\n[[zone]]\nname = "a"\ntargets = ["10.0.0.0/8"]\n', "no zone says what it may talk"),
+    ],
+)
+def test_a_policy_that_says_nothing_of_traffic(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "reconshield.toml"
+    path.write_text(text)
+    done = run(tmp_path, "policy", "export", "--format", "sigma", "--policy", str(path))
+    assert done.code == 2
+    assert said in done.err
+    assert "next" in done.err
+    with pytest.raises(UserError, match=said):
+        export_policy(read(text), "markdown", NOW)
+
+
+def test_into_a_file(tmp_path: Path) -> None:
+    policy, out = tmp_path / "reconshield.toml", tmp_path / "rules.nft"
+    policy.write_text(WHOLE)
+    done = run(tmp_path, "policy", "export", "--format", "nftables", "--policy", str(policy), "-o", str(out))
+    assert (done.code, done.out) == (0, "")
+    assert out.read_text().count("hook forward") == 1
