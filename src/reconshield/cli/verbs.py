@@ -37,6 +37,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "worker": ("monitor", "worker"),
     "alert": ("alert", "app"),
     "detect": ("detect", "app"),
+    "serve": ("serve", "serve"),
     "doctor": ("doctor", "doctor"),
 }
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from jinja2 import Environment
 from markupsafe import Markup
 
 from reconshield.knowledge.consistency import OWN_SOURCE
@@ -24,15 +25,14 @@ ALWAYS = ("iana-ports", OWN_SOURCE)
 """The sources 1 and 2 of every such page."""
 
 
-def compact_html(profiles: Sequence[Profile], links: Links) -> str:
-    """One page for the profiles of one number, or for one of them."""
+def compact_html(profiles: Sequence[Profile], links: Links, templates: Environment | None = None, **around: Any) -> str:
+    """One page for the profiles of one number, or for one of them; `templates` and `around` as for `page_html`."""
     first = profiles[0]
     numbers = {name: number for number, name in enumerate(ALWAYS, start=1)}
     rows = [_row(found, numbers) for found in profiles]
     names = dict.fromkeys(found.name for found in profiles)
     known = [name for name in names if name != "no documented service"]
-    text: str = _template().render(
-        **frame_values(links),
+    values = frame_values(links) | dict(
         title=f"{first.port} {', '.join(known or names)}",
         description=f"Port {first.port}: {first.answer}",
         port=first.port,
@@ -44,12 +44,8 @@ def compact_html(profiles: Sequence[Profile], links: Links) -> str:
         risk=_unknown_risk(),
         sources=[_source(name) for name in numbers],
     )
+    text: str = (templates or environment()).get_template("compact.html.j2").render(**values | around)
     return text
-
-
-@cache
-def _template() -> Any:
-    return environment().get_template("compact.html.j2")
 
 
 @cache

@@ -102,17 +102,28 @@ def home_page(rows: list[tuple[EndpointSummary, Summary]]) -> str:
     )
 
 
+LEAD_PORTS = "Every documented port, by number. All others have a short page: choose their block below."
+SPANS = ((0, 1023, "System ports"), (1024, 49151, "User ports"), (49152, 65535, "Dynamic ports"))
+
+
 def ports_page(rows: list[tuple[EndpointSummary, Summary]]) -> str:
     """All documented ports by number, then the way to all others."""
-    spans = [(0, 1023, "System ports"), (1024, 49151, "User ports"), (49152, 65535, "Dynamic ports")]
-    groups = [
+    values = {"title": "Ports", "description": LEAD_PORTS, "lead": LEAD_PORTS}
+    return _render("list.html.j2", TOP, here="ports", **values, groups=port_groups(rows), blocks=number_blocks())
+
+
+def port_groups(rows: list[tuple[EndpointSummary, Summary]]) -> list[Group]:
+    """The documented ports in the ranges that the registry knows."""
+    groups = (
         Group(f"from-{low}", f"{name}, {low}–{high}", "", tuple(pair for pair in rows if low <= pair[0].port <= high))
-        for low, high, name in spans
-    ]
-    lead = "Every documented port, by number. All others have a short page: choose their block below."
-    blocks = [(number, number * BLOCK, number * BLOCK + BLOCK - 1) for number in range(65536 // BLOCK)]
-    shown = [group for group in groups if group.rows]
-    return _render("list.html.j2", TOP, here="ports", title="Ports", description=lead, lead=lead, groups=shown, blocks=blocks)
+        for low, high, name in SPANS
+    )
+    return [group for group in groups if group.rows]
+
+
+def number_blocks() -> list[tuple[int, int, int]]:
+    """Number, first and last port of every block."""
+    return [(number, number * BLOCK, number * BLOCK + BLOCK - 1) for number in range(65536 // BLOCK)]
 
 
 def service_groups() -> Iterator[Group]:
@@ -179,6 +190,16 @@ def service_pages() -> Iterator[Page]:
 
 def attack_page() -> str:
     """ATT&CK ids that entries name: techniques first, then software, groups and campaigns; with the ports that name them."""
+    lead = attack_lead()
+    return _render("attack.html.j2", TOP, here="attack", title="ATT&CK", description=lead, lead=lead, rows=attack_rows())
+
+
+def attack_lead() -> str:
+    return f"MITRE ATT&CK {data_dates()['attack']} ids that entries name, with the main port of each service that names them."
+
+
+def attack_rows() -> list[tuple[str, str, list[tuple[int, str]]]]:
+    """Id, name, and (port, service) of every entry that names it."""
     named: dict[str, set[tuple[int, str]]] = defaultdict(set)
     for service in load_index().services.values():
         for technique in service.attack:
@@ -186,9 +207,7 @@ def attack_page() -> str:
             named[technique].add((own.port, service.name))
     names = attack_names()
     order = sorted(named, key=lambda item: ("TSGC".index(item[0]), item))
-    rows = [(item, names[item], sorted(named[item])) for item in order]
-    lead = f"MITRE ATT&CK {data_dates()['attack']} ids that entries name, with the main port of each service that names them."
-    return _render("attack.html.j2", TOP, here="attack", title="ATT&CK", description=lead, lead=lead, rows=rows)
+    return [(item, names[item], sorted(named[item])) for item in order]
 
 
 def terms() -> list[tuple[str, list[tuple[int, str]]]]:
@@ -245,22 +264,23 @@ def search_data() -> str:
 
 def numbers_page(block: int) -> Page:
     """The way to 1,024 port pages, with the names of those that have one."""
+    return f"numbers/{block}.html", _render("numbers.html.j2", BELOW, here="ports", **numbers_values(block))
+
+
+def numbers_values(block: int) -> dict[str, Any]:
+    """What the page of a block prints."""
     first = block * BLOCK
     rows = [(port, _names(port)) for port in range(first, first + BLOCK)]
-    title = f"Ports {first}–{first + BLOCK - 1}"
     named = sum(1 for _, names in rows if names)
     lead = f"{named:,} of these {BLOCK:,} numbers have a documented or registered name."
-    return f"numbers/{block}.html", _render(
-        "numbers.html.j2",
-        BELOW,
-        here="ports",
-        title=title,
-        description=lead,
-        lead=lead,
-        rows=rows,
-        block=block,
-        last=65536 // BLOCK - 1,
-    )
+    return {
+        "title": f"Ports {first}–{first + BLOCK - 1}",
+        "description": lead,
+        "lead": lead,
+        "rows": rows,
+        "block": block,
+        "last": 65536 // BLOCK - 1,
+    }
 
 
 def _names(port: int) -> str:

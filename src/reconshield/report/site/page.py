@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import Environment
+
 from reconshield.knowledge.consistency import OWN_SOURCE
 from reconshield.knowledge.index import load_index
 from reconshield.knowledge.profile import Profile, profile
@@ -49,11 +51,14 @@ class Heading:
     inner: tuple[Heading, ...] = ()
 
 
-def page_html(profiles: Sequence[Profile], links: Links = ALONE) -> str:
-    """One complete page. Without links it needs nothing else: its style is inside, and it leads nowhere."""
+def page_html(profiles: Sequence[Profile], links: Links = ALONE, templates: Environment | None = None, **around: Any) -> str:
+    """One complete page. Without links it needs nothing else: its style is inside, and it leads nowhere.
+
+    The app gives templates with a frame of its own, and what that prints.
+    """
     if not any(found.entry for found in profiles):
-        return compact_html(profiles, links)
-    return environment().get_template("port.html.j2").render(**page_values(profiles, links))
+        return compact_html(profiles, links, templates, **around)
+    return (templates or environment()).get_template("port.html.j2").render(**page_values(profiles, links) | around)
 
 
 def page_values(profiles: Sequence[Profile], links: Links) -> dict[str, Any]:

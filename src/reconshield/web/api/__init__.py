@@ -1,0 +1,5 @@
+"""The API, one file a noun."""
+
+from fastapi import APIRouter
+
+ROUTERS: tuple[APIRouter, ...] = ()

@@ -1,0 +1,135 @@
+"""Who may enter: a route says the least role that it wants, and nobody gets to its code without it.
+
+A session is a cookie that scripts cannot read; what a session changes must also bring its token against forged requests, which
+only our own pages know. An API token comes in the `Authorization` header, where no foreign page can put it. A test walks over
+every route of the app and fails for one without a door.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+
+from reconshield.access import Role, Visitor
+from reconshield.errors import UserError
+from reconshield.jobs import accounts
+from reconshield.web.call import Call, Site
+from reconshield.web.client import client_address
+
+COOKIE = "rs_session"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+FORM_KINDS = ("application/x-www-form-urlencoded", "multipart/form-data")
+MOST_FIELDS, MOST_FILES = 1000, 8
+
+
+class NotSignedIn(UserError):
+    """Nobody is signed in, or no longer."""
+
+
+class NotAllowed(UserError):
+    """The role does not cover this, or there is no such thing in this workspace: the answer is the same for both."""
+
+
+class Forged(UserError):
+    """The request did not come from a page of ours, or from one that is too old."""
+
+
+class Door:
+    """Lets in who has at least a role, and gives the route its `Call`. Without a role everybody may come."""
+
+    def __init__(self, role: Role | None, *, by_token: bool = False) -> None:
+        self.role = role
+        self.by_token = by_token
+
+    async def __call__(self, request: Request) -> Call:
+        site: Site = request.app.state.site
+        now = site.clock()
+        visitor = await run_in_threadpool(find_visitor, site, request, now, self.by_token)
+        if self.role is not None:
+            if visitor is None:
+                raise NotSignedIn("nobody is signed in", where=request.url.path, hint="sign in")
+            if not visitor.role.covers(self.role):
+                raise NotAllowed(
+                    f"this takes the role {self.role} or higher; yours is {visitor.role}",
+                    where=request.url.path,
+                    hint="ask an administrator of this workspace",
+                )
+        fields = await read_form(request)
+        if request.method not in SAFE and (visitor is None or visitor.via == "session"):
+            refuse_forged(request, visitor, fields)
+        return make_call(site, request, visitor, now, fields)
+
+
+def make_call(site: Site, request: Request, visitor: Visitor | None, now: float, fields: FormData | None) -> Call:
+    texts: dict[str, list[str]] = {}
+    files: dict[str, UploadFile] = {}
+    for name, value in fields.multi_items() if fields is not None else ():
+        if isinstance(value, UploadFile):
+            files[name] = value
+        else:
+            texts.setdefault(name, []).append(value)
+    return Call(
+        site=site,
+        request=request,
+        visitor=visitor,
+        client=client_address(request, site.proxies),
+        now=now,
+        form={name: values[-1] for name, values in texts.items()},
+        files=files,
+        lists={name: tuple(values) for name, values in texts.items()},
+    )
+
+
+async def read_form(request: Request) -> FormData | None:
+    """The fields of a form; None for a request that brings none."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method in SAFE or kind not in FORM_KINDS:
+        return None
+    return await request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS)
+
+
+def find_visitor(site: Site, request: Request, now: float, by_token: bool) -> Visitor | None:
+    """Who asks: by an API token where the route takes one, else by the session."""
+    kind, _, secret = request.headers.get("authorization", "").partition(" ")
+    if by_token and kind.lower() == "bearer":
+        return accounts.find_token(site.store, secret.strip(), now)
+    cookie = request.cookies.get(COOKIE)
+    return accounts.find_session(site.store, cookie, now) if cookie else None
+
+
+def refuse_forged(request: Request, visitor: Visitor | None, fields: Mapping[str, object] | None) -> None:
+    """A change needs a sign that one of our pages sent it: the browser's word, and for a session its token."""
+    site_said = request.headers.get("sec-fetch-site")
+    if site_said is not None and site_said not in {"same-origin", "none"}:
+        raise forged(request)
+    origin = request.headers.get("origin")
+    if origin is not None and origin != "null" and origin.partition("://")[2] != request.headers.get("host"):
+        raise forged(request)
+    if visitor is None:
+        return
+    sent = request.headers.get("x-csrf-token") or (fields or {}).get("csrf")
+    if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), visitor.csrf.encode()):
+        raise forged(request)
+
+
+def forged(request: Request) -> Forged:
+    return Forged("the request did not come from a page of this app", where=request.url.path, hint="load the page again")
+
+
+Anyone = Annotated[Call, Depends(Door(None))]
+Viewer = Annotated[Call, Depends(Door(Role.VIEWER))]
+Analyst = Annotated[Call, Depends(Door(Role.ANALYST))]
+Operator = Annotated[Call, Depends(Door(Role.OPERATOR))]
+Admin = Annotated[Call, Depends(Door(Role.ADMIN))]
+"""For pages: by session only."""
+
+ApiViewer = Annotated[Call, Depends(Door(Role.VIEWER, by_token=True))]
+ApiAnalyst = Annotated[Call, Depends(Door(Role.ANALYST, by_token=True))]
+ApiOperator = Annotated[Call, Depends(Door(Role.OPERATOR, by_token=True))]
+ApiAdmin = Annotated[Call, Depends(Door(Role.ADMIN, by_token=True))]
+"""For the API: by token, or by a session that brings its token against forgery."""

@@ -1,0 +1,118 @@
+"""What every answer carries, and what no request may do: headers for browsers, the size and the time of a body.
+
+Plain ASGI, because answers are streamed through it (progress, exports) and must not be gathered first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MOST_BODY = 2 * 1024 * 1024
+MOST_UPLOAD = 512 * 1024 * 1024
+UPLOADS = ("/detections", "/api/v1/detections", "/scans/import", "/api/v1/imports")
+"""Where files are sent to; everything else is a form or a small document."""
+BODY_PATIENCE = 60.0
+"""Seconds between two parts of a body."""
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "font-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+FIXED = (
+    ("content-security-policy", POLICY),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+TLS_ONLY = ("strict-transport-security", "max-age=31536000")
+
+
+class Guarded:
+    """Around the app: adds the headers, ends bodies that are too large or too slow."""
+
+    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
+        self.app = app
+        self.headers = (*FIXED, TLS_ONLY) if secure else FIXED
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit = MOST_UPLOAD if scope["path"].startswith(UPLOADS) else MOST_BODY
+        gone = BodyRefused()
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self.headers:
+                    headers.setdefault(name, value)
+                if "cache-control" not in headers:
+                    headers["cache-control"] = "no-store"
+            await send(message)
+
+        if declared_size(scope["headers"]) > limit:
+            await refusal(413, limit)(scope, receive, send_guarded)
+            return
+        try:
+            await self.app(scope, limited(receive, limit, gone), send_guarded)
+        except BodyRefused as error:
+            await refusal(error.status, limit)(scope, receive, send_guarded)
+
+
+class BodyRefused(Exception):
+    """A body went over its limit (413) or did not come (408)."""
+
+    status = 413
+
+
+def limited(receive: Receive, limit: int, gone: BodyRefused) -> Receive:
+    """`receive` that counts what comes and does not wait for ever."""
+    seen, whole = 0, False
+
+    async def receive_limited() -> Message:
+        nonlocal seen, whole
+        if whole:  # what comes now is only that the visitor has left; that may take as long as it likes
+            return await receive()
+        try:
+            message = await asyncio.wait_for(receive(), BODY_PATIENCE)
+        except TimeoutError:
+            gone.status = 408
+            raise gone from None
+        if message["type"] == "http.request":
+            seen += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
+            if seen > limit:
+                raise gone
+        return message
+
+    return receive_limited
+
+
+def declared_size(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """What `Content-Length` says; 0 where it says nothing, for then the bytes are counted."""
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit():
+            return int(value[:20])
+    return 0
+
+
+def refusal(status: int, limit: int) -> PlainTextResponse:
+    why = f"a request may bring {limit:,} bytes here" if status == 413 else "the request did not arrive in time"
+    return PlainTextResponse(f"error: {why}. Nothing was changed.\n", status, {"connection": "close"})

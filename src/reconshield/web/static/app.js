@@ -1,0 +1,46 @@
+// What the pages do beyond htmx: everything here is a comfort, no page needs it.
+"use strict";
+
+// Menus close when one looks elsewhere, and by Escape.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+    const suggest = document.getElementById("suggest");
+    if (suggest) suggest.replaceChildren();
+  }
+  if (event.key === "/" && !event.target.closest("input, textarea, select")) {
+    const quick = document.getElementById("quick");
+    if (quick) {
+      event.preventDefault();
+      quick.focus();
+    }
+  }
+});
+
+// Errors of a part of a page are shown in its place: htmx leaves them out unless it is told.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const status = event.detail.xhr.status;
+  if (status >= 400 && status !== 401) {
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+  }
+});
+
+// Copy a block of text; the button says that it was done.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const source = document.getElementById(button.dataset.copy);
+  await navigator.clipboard.writeText(source.textContent);
+  const before = button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = before; }, 1500);
+});
