@@ -1,0 +1,21 @@
+"""Start a measurement from a page: prepared as on the command line, with no address exempt from grants, run in the background."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconshield.jobs.scan import Prepared, prepare_scan
+from reconshield.jobs.scan_request import ScanRequest
+from reconshield.web.call import Call
+
+
+def prepare(call: Call, request: ScanRequest) -> Prepared:
+    """Authorise and plan. What the visitor may not measure is refused, and the refusal is in the audit log under their name."""
+    mine = replace(request, exempt_own=False, actor=call.actor, authorized_by=None)
+    prepared = prepare_scan(call.store, call.settings, mine, call.now)
+    return replace(prepared, policy=call.policy()[0])
+
+
+def start(call: Call, request: ScanRequest) -> str:
+    """The id of the run that has begun."""
+    return call.site.live.start(call.store, prepare(call, request), call.actor)
