@@ -25,7 +25,7 @@ def serve(
     policy: Annotated[Path | None, typer.Option(metavar="FILE", help="Policy file (reconshield.toml here or in home).")] = None,
     tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate chain in PEM; wants --tls-key.")] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key.")] = None,
-    proxy: Annotated[list[str] | None, typer.Option(metavar="ADDRESS", help="A reverse proxy with TLS whose word counts.")] = None,
+    proxy: Annotated[list[str] | None, typer.Option(metavar="ADDRESS", help="A reverse proxy with TLS.")] = None,
     plain_http: Annotated[bool, typer.Option("--plain-http", help="Serve elsewhere than loopback without TLS.")] = False,
     scan_me: Annotated[bool, typer.Option("--scan-me", help="Let visitors measure their own address at /me.")] = False,
 ) -> None:
@@ -71,7 +71,9 @@ def read_tls(certificate: Path | None, key: Path | None) -> Tls | None:
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
-        raise UserError("a certificate needs its key, and the key its certificate", where="serve", hint="--tls-cert FILE --tls-key FILE")
+        raise UserError(
+            "a certificate needs its key, and the key its certificate", where="serve", hint="--tls-cert FILE --tls-key FILE"
+        )
     tls = Tls(certificate, key)
     check_tls(tls)
     return tls

@@ -56,8 +56,9 @@ def silence_what(
     kind: str | None,
     lasting: str,
     reason: str,
+    by: str | None = None,
 ) -> Silence:
-    """Keep a silence. It needs a reason, and something that it is about."""
+    """Keep a silence. It needs a reason, and something that it is about. `by` is who says it; default: who runs this."""
     if not reason.strip():
         raise UserError("a silence needs a reason", where="--reason", hint='--reason "moving the mail server until noon"')
     mark = None
@@ -66,7 +67,7 @@ def silence_what(
         number = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 10 else None
         mark = alert_of(kept.find_alert(store, number, alert_id)).event.fingerprint
     until = now + parse_duration(lasting, "--for")
-    made = Silence(0, until, host.user_name(), reason.strip(), kind, zone, asset, None, mark, now)
+    made = Silence(0, until, by or host.user_name(), reason.strip(), kind, zone, asset, None, mark, now)
     return replace(made, number=add_silence(store, made, on))
 
 

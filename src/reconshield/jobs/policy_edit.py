@@ -1,4 +1,4 @@
-"""Change the policy file from the app: whole texts and single entries, checked before they are kept, never over another's change.
+"""Change the policy file from the app: whole texts and single entries, checked first, never over another's change.
 
 A text is known by its digest. Who saves says which text the change was made on; when the file says something else by then,
 nothing is written. The file is replaced as a whole, so a reader sees the old text or the new one, and the audit log has who.
@@ -75,7 +75,9 @@ def save_text(store: Store, path: Path, text: str, etag: str, now: float, actor:
             take_turns(connection, f"policy {store.workspace}")
         before = read_version(path)
         if before.etag != etag:
-            raise Changed("the policy was changed in the meantime", where=path.name, hint="look at the difference, then save again")
+            raise Changed(
+                "the policy was changed in the meantime", where=path.name, hint="look at the difference, then save again"
+            )
         after = Version(text, digest(text))
         added, removed = count_lines(before.text, text)
         detail = {"file": path.name, "before": before.etag, "after": after.etag, "added": added, "removed": removed}

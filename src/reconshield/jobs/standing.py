@@ -22,7 +22,7 @@ from reconshield.store.runs import list_runs
 
 @dataclass(frozen=True, slots=True)
 class StandingFinding:
-    """A finding, the exposure that it is about, the run that it rests on, and the word of the policy where somebody accepted it."""
+    """A finding, its exposure, the run that it rests on, and the word of the policy where somebody accepted it."""
 
     finding: Finding
     exposure: Exposure

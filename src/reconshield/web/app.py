@@ -1,7 +1,7 @@
 """The application: every route behind its door, every answer with its headers, every failure with words.
 
-    make_app(site)      routes of pages/ and api/, the files of static/
-    Guarded             around it all
+make_app(site)      routes of pages/ and api/, the files of static/
+Guarded             around it all
 """
 
 from __future__ import annotations

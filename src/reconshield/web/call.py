@@ -108,7 +108,9 @@ class Call:
         if not value:
             return None
         if not (value.isascii() and value.isdecimal() and low <= int(value) <= high):
-            raise UserError(f"this must be a whole number from {low:,} to {high:,}", where=f"{name} {value[:40]}", hint=str(low))
+            raise UserError(
+                f"this must be a whole number from {low:,} to {high:,}", where=f"{name} {value[:40]}", hint=str(low)
+            )
         return int(value)
 
     def ticked(self, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Whose request it is: the address of the connection, or what a trusted proxy says of it. Never anything a visitor can write."""
+"""Whose request it is: the address of the connection, or what a trusted proxy says. Never what a visitor can write."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from ipaddress import IPv6Address, ip_address
 from starlette.requests import HTTPConnection
 
 from reconshield.addresses import AddressSet, parse_target
+from reconshield.errors import UserError
 
 
 def read_proxies(text: str) -> AddressSet:
     """`127.0.0.1, 10.0.0.0/8` as a set. Raises UserError for what is no address."""
     found = AddressSet()
     for part in text.replace(",", " ").split():
-        found |= parse_target(part, where="proxies", wide=True).addresses
+        addresses = parse_target(part, where="--proxy", wide=True).addresses
+        if addresses is None:
+            raise UserError("a proxy is given by its address", where=f"--proxy {part}", hint="--proxy 127.0.0.1")
+        found |= addresses
     return found
 
 

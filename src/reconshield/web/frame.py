@@ -1,7 +1,7 @@
 """Templates, and what stands around every page: the bar, the way to everything, who is signed in.
 
 Two sets of templates share the frame. Those of the catalogue print our own prose; those of the app print what came from the
-network too, so every value passes `make_plain` (control and bidirectional characters become visible escapes) before it is escaped.
+network too, so every value passes `make_plain` (control characters become visible escapes) before it is escaped.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def around(call: Call, here: str) -> dict[str, Any]:
         "csrf": call.visitor.csrf if call.visitor else "",
         "theme": theme if theme in THEMES else "auto",
         "navigation": [row for row in NAVIGATION if role and role.covers(row[3])],
-        "more": [row for row in MORE if role and role.covers(row[3])],
+        "aside": [row for row in MORE if role and role.covers(row[3])],
         "here": here,
         "version": __version__,
         "style_url": style()[1],

@@ -1,6 +1,6 @@
 """The server around the app: its socket, its limits, its end.
 
-The socket listens before anything heavy is loaded, so whoever starts the app can already connect; what comes waits in the queue.
+The socket listens before anything heavy is loaded: whoever starts the app can connect at once, and waits in the queue.
 """
 
 from __future__ import annotations
@@ -84,11 +84,16 @@ def run(site: Site, listening: socket.socket, tls: Tls | None) -> None:
                 self.watch.cancel()
             super().connection_lost(exc)
 
+        @property
+        def served(self) -> bool:
+            """Whether a request has come at all; only then there is a cycle."""
+            return getattr(self, "cycle", None) is not None
+
         def look(self) -> None:
             """Every so often: is a request under way? If not and something was begun, or nothing ever came, it is over."""
-            idle = self.cycle is None or self.cycle.response_complete
-            begun = bool(self.conn.trailing_data[0]) or self.cycle is None
-            if idle and begun:
+            under_way = self.served and not self.cycle.response_complete
+            waits_for_more = not self.served or bool(self.conn.trailing_data[0])
+            if not under_way and waits_for_more:
                 self.transport.close()
             else:
                 self.watch = self.loop.call_later(HEAD_PATIENCE, self.look)

@@ -1,4 +1,4 @@
-"""Start a measurement from a page: prepared as on the command line, with no address exempt from grants, run in the background."""
+"""Start a measurement from a page: prepared as on the command line, no address exempt from grants, in the background."""
 
 from __future__ import annotations
 

@@ -32,18 +32,18 @@ def compact_html(profiles: Sequence[Profile], links: Links, templates: Environme
     rows = [_row(found, numbers) for found in profiles]
     names = dict.fromkeys(found.name for found in profiles)
     known = [name for name in names if name != "no documented service"]
-    values = frame_values(links) | dict(
-        title=f"{first.port} {', '.join(known or names)}",
-        description=f"Port {first.port}: {first.answer}",
-        port=first.port,
-        block=first.port // 1024,
-        heading=str(first.port) if len(profiles) > 1 else f"{first.port}/{first.transport}",
-        name=", ".join(known or names),
-        range=first.range,
-        rows=rows,
-        risk=_unknown_risk(),
-        sources=[_source(name) for name in numbers],
-    )
+    values = frame_values(links) | {
+        "title": f"{first.port} {', '.join(known or names)}",
+        "description": f"Port {first.port}: {first.answer}",
+        "port": first.port,
+        "block": first.port // 1024,
+        "heading": str(first.port) if len(profiles) > 1 else f"{first.port}/{first.transport}",
+        "name": ", ".join(known or names),
+        "range": first.range,
+        "rows": rows,
+        "risk": _unknown_risk(),
+        "sources": [_source(name) for name in numbers],
+    }
     text: str = (templates or environment()).get_template("compact.html.j2").render(**values | around)
     return text
 

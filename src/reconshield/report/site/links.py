@@ -1,4 +1,4 @@
-"""Where the other pages are. A page of the site links to them, so does a page of the app; one that stands alone has nothing to link to."""
+"""Where the other pages are. Pages of the site and of the app link to them; one that stands alone has nothing to link to."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from reconshield.jobs.times import parse_duration, parse_moment
 from reconshield.web.call import Call
 from reconshield.web.door import COOKIE, Admin, Viewer
 from reconshield.web.frame import page
-from reconshield.web.pages.entry import signed_in
+from reconshield.web.pages.entry import refuse_typo, signed_in
 
 ROUTER = APIRouter(include_in_schema=False)
 
@@ -27,8 +27,7 @@ def show(call: Viewer) -> Response:
 @ROUTER.post("/account/password")
 def change_password(call: Viewer) -> Response:
     try:
-        if call.form.get("new") != call.form.get("again"):
-            raise UserError("the two new passwords differ", where="again", hint="write the same twice")
+        refuse_typo(call, "new")
         new = job.change_password(call.store, call.who, call.form.get("old", ""), call.form.get("new", ""), call.now)
     except UserError as error:
         return account_page(call, error=error)
@@ -46,19 +45,19 @@ def begin_totp(call: Viewer) -> Response:
 def confirm_totp(call: Viewer) -> Response:
     secret = call.text("secret", 64)
     try:
-        new = job.confirm_totp(call.store, call.who, secret, call.text("code", 16), call.now)
+        job.confirm_totp(call.store, call.who, secret, call.text("code", 16), call.now)
     except UserError as error:
         return account_page(call, error=error, secret=secret, uri=totp_uri(secret, call.who.account))
-    return go_on(call, new)
+    return RedirectResponse("/account", 303)
 
 
 @ROUTER.post("/account/totp/end")
 def end_totp(call: Viewer) -> Response:
     try:
-        new = job.end_totp(call.store, call.who, call.form.get("password", ""), call.now)
+        job.end_totp(call.store, call.who, call.form.get("password", ""), call.now)
     except UserError as error:
         return account_page(call, error=error)
-    return go_on(call, new)
+    return RedirectResponse("/account", 303)
 
 
 @ROUTER.post("/account/sessions/end")
@@ -123,13 +122,6 @@ def remove(call: Admin, name: str) -> Response:
     except UserError as error:
         return settings_page(call, error=error)
     return RedirectResponse("/settings", 303)
-
-
-def go_on(call: Call, new: object) -> Response:
-    """Back to the page; with a new cookie where the session was renewed."""
-    if isinstance(new, job.NewSession):
-        return signed_in(call, new, "/account")
-    return RedirectResponse("/account", 303)
 
 
 def account_page(

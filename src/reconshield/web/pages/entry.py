@@ -33,8 +33,7 @@ def use_setup(call: Anyone, code: str) -> Response:
         raise Missing("this link")
     name = link.account or call.text("name", 64)
     try:
-        if call.form.get("password") != call.form.get("again"):
-            raise UserError("the two passwords differ", where="password", hint="write the same twice")
+        refuse_typo(call, "password")
         new = accounts.finish_setup(
             call.site.store, code, name, call.form.get("password", ""), call.now, client=call.client, agent=agent_of(call)
         )
@@ -59,7 +58,7 @@ def log_in(call: Anyone) -> Response:
             call.site.store,
             name,
             call.form.get("password", ""),
-            call.text("code", 16) or None,
+            call.text("code", 16),
             call.now,
             client=call.client,
             agent=agent_of(call),
@@ -111,6 +110,12 @@ def signed_in(call: Call, new: accounts.NewSession, where: str) -> Response:
     return response
 
 
+def refuse_typo(call: Call, name: str) -> None:
+    """A new password is written twice, for nobody sees it."""
+    if call.form.get(name) != call.form.get("again"):
+        raise UserError("the two passwords differ", where="again", hint="write the same twice")
+
+
 def next_path(call: Call) -> str:
     """Where somebody wanted to go before signing in: a path of this app, or the overview."""
     path = call.request.cookies.get("rs_next", "/")
@@ -119,4 +124,3 @@ def next_path(call: Call) -> str:
 
 def agent_of(call: Call) -> str:
     return call.request.headers.get("user-agent", "")[:200]
-
