@@ -213,6 +213,13 @@ def meaning_of(target: Target, resolved: Mapping[str, AddressSet]) -> AddressSet
     return target.addresses or NOTHING
 
 
+def granted_area(grants: Iterable[Grant], now: float) -> AddressSet:
+    """All addresses that may be measured now because of a grant, without what is excluded."""
+    valid = tuple(grant for grant in grants if grant.valid_at(now))
+    never = union_of([NEVER, *(g.excluded for g in valid), *(g.granted for g in valid if g.level == 0)])
+    return allowed_at(PORT_SCAN, valid) - never
+
+
 def allowed_at(level: int, valid: Iterable[Grant]) -> AddressSet:
     return union_of(grant.granted for grant in valid if grant.level >= level)
 

@@ -17,7 +17,7 @@ REASONS = {State.OPEN: Reason.SYN_ACK, State.CLOSED: Reason.RESET, State.FILTERE
 
 
 def answers(*cells: tuple[str, int, State], transport: Transport = Transport.TCP, at: float = NOW) -> NDArray[Any]:
-    rows = np.zeros(len(cells), OBSERVATION_FIELDS)
+    rows = np.zeros(len(cells), np.dtype(OBSERVATION_FIELDS))
     for row, (ip, port, state) in zip(rows, cells, strict=True):
         number = parse_address(ip)
         row["hi"], row["lo"] = number >> 64, number & (1 << 64) - 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address
 
 from reconshield.addresses import intervals
@@ -58,6 +59,7 @@ def ipv6_of(text: str) -> int | None:
         return None
 
 
+@lru_cache(4096)
 def parse_address(text: str) -> int:
     """The number of one address in any spelling, IPv4 v4-mapped. Anything else is a `UserError`."""
     plain = text.strip()

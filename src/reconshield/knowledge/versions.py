@@ -7,11 +7,13 @@ is newer (`1.0.1` < `1.0.1g`), and `~` sorts before everything (`9.2~rc1` < `9.2
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 LONGEST = 120
 """A version is cut there: what a stranger states may be endless."""
 
 
+@lru_cache(4096)
 def compare_versions(one: str, other: str) -> int:
     """-1 when `one` is older than `other`, 1 when it is newer, 0 when they are equal."""
     for mine, theirs in zip(_split(one), _split(other), strict=True):

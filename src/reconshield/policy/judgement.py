@@ -73,8 +73,10 @@ class Judgement:
         return Verdict(kind, because, seen.endpoint, seen=seen, service=service, entry=entry, zone=zone)
 
 
-def judge(policy: Policy, measured: Measured, now: float) -> Judgement:
-    """Every verdict on a run as of `now` (Unix seconds), which decides what has expired."""
+def judge(policy: Policy, measured: Measured, now: float, *, open_only: bool = False) -> Judgement:
+    """Every verdict on a run as of `now` (Unix seconds), which decides what has expired; with `open_only` those on endpoints
+    that are open, and none on what is not.
+    """
     rows = open_rows(measured.rows)
     origins = policy.origins_of(measured.vantage)
     closed = [entry for entry in policy.closed if not entry.seen_from or origins & set(entry.seen_from)]
@@ -86,6 +88,8 @@ def judge(policy: Policy, measured: Measured, now: float) -> Judgement:
     doubtful = is_doubtful(rows, measured)
     kinds[doubtful] = NOT_MEASURED
     met = [(entry, hits & ~doubtful) for entry, hits in met]
+    if open_only:
+        return Judgement(policy, measured, rows, kinds, entries, named, ())
     unmet = [verdict for entry, hits in met if entry.ends > now for verdict in look_for(policy, measured, matcher, entry, hits)]
     others = [*check_assertions(policy, measured, closed), *unmet, *accept_findings(policy, measured.findings, now)]
     told = ~doubtful | (entries >= 0)  # what nobody believes and nobody named needs no verdict

@@ -7,6 +7,7 @@ binary searches; for arrays of addresses see `arrays`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from reconshield.addresses import parse_address
 from reconshield.policy.records import (
@@ -56,7 +57,22 @@ class Policy:
     def assets_of(self, address: str | int) -> tuple[Asset, ...]:
         """The assets that have an address, in the order of the file."""
         value = parse_address(address) if isinstance(address, str) else address
-        return tuple(asset for asset in self.assets if value in asset.area)
+        single, wide = self._assets_by_address
+        numbers = [*single.get(value, ()), *(number for number in wide if value in self.assets[number].area)]
+        return tuple(self.assets[number] for number in sorted(numbers))
+
+    @cached_property
+    def _assets_by_address(self) -> tuple[dict[int, list[int]], list[int]]:
+        """Assets of single addresses by address, and the others, all by their place in the file: there may be ten thousand."""
+        single: dict[int, list[int]] = {}
+        wide: list[int] = []
+        for number, asset in enumerate(self.assets):
+            if asset.area.count > len(asset.area.ranges):
+                wide.append(number)
+                continue
+            for address, _ in asset.area.ranges:
+                single.setdefault(address, []).append(number)
+        return single, wide
 
     def owner_of(self, address: str | int) -> str | None:
         """Who answers for an address: the owner of its asset, else of its zone."""

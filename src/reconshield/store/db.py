@@ -61,6 +61,12 @@ class Store:
         with explained(self.where), self.engine.connect().execution_options(reading=True) as connection:
             yield connection
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Store]:
+        """A view of this store whose reads are one transaction, for a page that asks many small questions. Only for reading."""
+        with self.read() as connection:
+            yield replace(self, joined=connection)
+
     @property
     def path(self) -> Path | None:
         """The SQLite file, None on PostgreSQL."""

@@ -275,6 +275,7 @@ EXPOSURES = Table(
     Column("closed", Double),
     Column("closed_run", Text),
     PrimaryKeyConstraint("workspace", "vantage", "ip", "port", "transport", "opened"),
+    Index("exposures_port", "workspace", "port", "transport"),
 )
 """From when to when an endpoint was open, as seen from a vantage: last seen not open (`shut_before`, null for never measured),
 first seen open (`opened`), last seen open (`open_until`), first seen not open (`closed`, null while it is open). A run in which
