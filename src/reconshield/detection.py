@@ -39,6 +39,44 @@ class Suppressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Beat:
+    """A second in which flows began: how long after the one before (None for the first), and the octets that were sent."""
+
+    at: float
+    gap: float | None
+    sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A twelfth of a conversation's time: its beginning, the seconds with flows in it, and the gaps that ended in it."""
+
+    begin: float
+    beats: int
+    shortest: float | None
+    middle: float | None
+    longest: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """How a conversation went on, for charts and their tables. `span` is the time that all flows together cover, cut into parts
+    with the flows that began in each; `beats` are some of `count`, evenly chosen, and `sample` the first and the last;
+    `median` and `spread` (median deviation) are those of all gaps, None where there are fewer than three.
+    """
+
+    span: tuple[float, float]
+    parts: tuple[int, ...]
+    beats: tuple[Beat, ...]
+    count: int
+    sample: tuple[Beat, ...]
+    windows: tuple[Window, ...] = ()
+    median: float | None = None
+    spread: float | None = None
+    longest: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """One (source, destination, port, transport) that should be looked at, with everything it rests on.
 
@@ -71,6 +109,10 @@ class Detection:
     """What the latest scan knows of the endpoint, in words."""
     direction: str = ""
     """`out`, `in`, `within` or `outside`: which of the ends are inside (private addresses and those of zones)."""
+    confirmed: str = ""
+    """What would show that it is what it looks like."""
+    picture: Picture | None = None
+    """Only of the worst, where somebody wants to see it."""
 
 
 @dataclass(frozen=True, slots=True)

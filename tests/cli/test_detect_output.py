@@ -35,10 +35,10 @@ def test_a_file_holds_what_standard_output_would(home: Path, name: str) -> None:
     assert "203.0.113.35" in text
     if name in {"stix", "misp"}:
         assert json.loads(shown.out)
-    if name not in {"table", "misp", "ecs", "ocsf", "cef"}:  # these hold the time at which they were made, or the width
+    if name not in {"table", "html", "misp", "ecs", "ocsf", "cef"}:  # these hold the time at which they were made, or the width
         assert text == shown.out
     assert f"report   {home / name}" in written.err
-    assert ("720 flows" in shown.out) is (name == "table")
+    assert ("720 flows" in shown.out) is (name in {"table", "html"})
 
 
 def test_lines_in_a_file_say_what_was_read(home: Path) -> None:

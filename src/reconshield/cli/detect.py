@@ -68,7 +68,7 @@ def run(
     begin = begin_of(since, now)
     if follow:
         follow_log(place, files, setting, past, since=begin, format_=format_)
-    found = detect_files(files, setting, since=begin, format_=format_, told=place.tell_input)
+    found = detect_files(files, setting, since=begin, format_=format_, told=place.tell_input, pictured=place.pictured)
     found = replace(found, matches=past.join(found.matches))
     place.write(found, feeds, rules.file if rules else "", now, everything=everything)
 

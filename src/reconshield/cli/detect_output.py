@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from reconshield.report.detected import DetectionReport
     from reconshield.report.rows import Row
 
-FORMATS = ("table", "jsonl", "stix", "ocsf", "ecs", "cef", "misp")
+FORMATS = ("table", "jsonl", "html", "stix", "ocsf", "ecs", "cef", "misp")
 LINES = ("table", "jsonl", "ocsf", "ecs", "cef")
 """Formats of which a part is whole: what is followed can be written as it comes."""
+PICTURED = 50
+"""Detections that a page shows in full."""
 SHOWN = 20
 """Detections in the terminal; all of them with --all or in any other format."""
 
@@ -50,6 +52,11 @@ class Place:
     call: Invocation
     format: str
     output: Path | None = None
+
+    @property
+    def pictured(self) -> int:
+        """How many of the worst detections need a picture."""
+        return PICTURED if self.format == "html" else 0
 
     def tell_input(self, read: Input) -> None:
         from reconshield.report.detections import input_line
@@ -105,7 +112,9 @@ class Place:
 
 def render(report: DetectionReport, format_: str, *, with_inputs: bool = False) -> Iterable[str]:
     """The text of a report in pieces. Each format is loaded when it is asked for."""
-    if format_ == "stix":
+    if format_ == "html":
+        from reconshield.report.html import detections_text as text
+    elif format_ == "stix":
         from reconshield.report.stix import stix_text as text
     elif format_ == "ocsf":
         from reconshield.report.ocsf import ocsf_text as text

@@ -6,13 +6,14 @@ Tally + Setting -> scene -> columns (one a class) -> sums -> rhythm of what repe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from reconshield.detect import evidence as weights
 from reconshield.detect.classes import COLUMNS
 from reconshield.detect.evidence import Kind, grade
+from reconshield.detect.picture import draw
 from reconshield.detect.rhythm import Rhythm, measure_rhythm
 from reconshield.detect.scene import Array, Column, Scene, Setting, endpoint_of, look, service_text
 from reconshield.detect.tally import Tally
@@ -40,8 +41,8 @@ class Matches:
     """The time that the flows cover, where they have times."""
 
 
-def match(tally: Tally, setting: Setting) -> Matches:
-    """Judge all conversations of a tally."""
+def match(tally: Tally, setting: Setting, pictured: int = 0) -> Matches:
+    """Judge all conversations of a tally; so many of the worst detections get a picture."""
     scene = look(tally, setting)
     if not scene.rows.size:
         return Matches((), (), 0, 0, 0)
@@ -56,7 +57,11 @@ def match(tally: Tally, setting: Setting) -> Matches:
     spared = np.flatnonzero(scene.verdicts.allowed & (total < 20) & (before_allowance >= 20))
     scanner = np.sum([column.points for column in columns if column.kind == Kind.SCANNER], axis=0)
     ours = np.flatnonzero((scanner < 0) & ~scene.verdicts.allowed & (total < 20) & (total - scanner >= 20))
-    found = [describe(scene, columns, rhythms, int(number)) for number in chosen[:MOST_DETECTIONS]]
+    pictures = {number: draw(moments, scene.span) for number, moments in tally.moments(chosen[:pictured])} if pictured else {}
+    found = [
+        replace(describe(scene, columns, rhythms, number), picture=pictures.get(number))
+        for number in chosen[:MOST_DETECTIONS].tolist()
+    ]
     return Matches(
         detections=tuple(found),
         allowed=tuple(describe(scene, columns, rhythms, int(number)) for number in spared[:MOST_DETECTIONS]),
@@ -108,6 +113,21 @@ def refutation(scene: Scene, number: int, entries: list[Evidence]) -> str:
     return ", or ".join(ways) or "somebody who knows what this host does there"
 
 
+def confirmation(scene: Scene, number: int, entries: list[Evidence]) -> str:
+    """What would show that a detection is what it looks like."""
+    kinds = {entry.kind for entry in entries if entry.points > 0}
+    src, dst = scene.ends.src[number], scene.ends.dst[number]
+    inside = scene.ends.text(int(src if scene.inside[src] else dst))
+    ways = [f"a process on {inside} behind it that whoever runs that host does not know"]
+    if Kind.PROTOCOL in kinds:
+        ways.append(f"{scene.apps[int(scene.rows[number]['app'])].upper()} in the first bytes of a capture of it")
+    if Kind.INDICATOR in kinds:
+        ways.append("the name, certificate or file that the indicator speaks of, on that host")
+    if Kind.RHYTHM in kinds:
+        ways.append("the same rhythm while nobody is logged in there")
+    return ", or ".join(ways)
+
+
 def next_step(scene: Scene, number: int) -> str:
     """The first command to run: where the traffic comes from, what opens it."""
     src, dst = scene.ends.text(int(scene.ends.src[number])), scene.ends.text(int(scene.ends.dst[number]))
@@ -145,6 +165,7 @@ def describe(scene: Scene, columns: list[Column], rhythms: Mapping[int, Rhythm],
         hours=rhythm.hours if rhythm else (),
         interval=rhythm.interval if rhythm else None,
         sample=(sample_of(scene, number),),
+        confirmed=confirmation(scene, number, entries),
         refuted=refutation(scene, number, entries),
         following=next_step(scene, number),
         attack=tuple(sorted({entry.source for entry in entries if entry.source.startswith("T")})),

@@ -77,13 +77,21 @@ class Detected:
 
 
 def detect_files(
-    paths: Iterable[Path], setting: Setting, *, since: float | None = None, format_: str = "auto", told: Callable[[Input], None]
+    paths: Iterable[Path],
+    setting: Setting,
+    *,
+    since: float | None = None,
+    format_: str = "auto",
+    told: Callable[[Input], None],
+    pictured: int = 0,
 ) -> Detected:
-    """Read all files and judge them together. `told` hears of each file when it has been read."""
+    """Read all files and judge them together. `told` hears of each file when it has been read; so many of the worst detections
+    get a picture.
+    """
     with Tally() as tally:
         inputs = read_files(tally, paths, since=since, format_=format_, told=told, hear=setting.hear)
         named = replace(setting, sources=tuple(str(found.path) for found in inputs))
-        matches = match(tally, named)
+        matches = match(tally, named, pictured)
         marked = tuple(suppress(matches.detections, setting.policy, setting.now))
         return Detected(inputs, replace(matches, detections=marked))
 

@@ -143,6 +143,7 @@ def detection_line(detection: Detection, *, allowed: bool = False) -> DetectionL
         "allowed": allowed,
         "interval_s": detection.interval,
         "sample": list(detection.sample),
+        "confirmed": detection.confirmed,
         "refuted": detection.refuted,
         "next": detection.following,
         "attack": list(detection.attack),

@@ -403,6 +403,7 @@ class DetectionLine(TypedDict):
     allowed: bool
     interval_s: float | None
     sample: list[str]
+    confirmed: str
     refuted: str
     next: str
     attack: list[str]

@@ -56,7 +56,6 @@ def page_values(result: RunResult, *, with_evidence: bool) -> dict[str, Any]:
     exposures = find_exposures(result)
     worth = [e for e in exposures if e.findings or e.rated.risk.rating != "low"]
     detailed, further = worth[:DETAILED], [e for e in worth[DETAILED:] if e.findings]
-    css = style_sheet()
     findings = [f for e in exposures for f in e.findings]
     return {
         "run": result,
@@ -76,6 +75,14 @@ def page_values(result: RunResult, *, with_evidence: bool) -> dict[str, Any]:
         "severities": severity_rows(findings),
         "sources": listed_sources(result, detailed, further),
         "with_evidence": with_evidence,
+        **frame_values(),
+    }
+
+
+def frame_values() -> dict[str, Any]:
+    """What the frame of every page prints: the style, its digest, the version."""
+    css = style_sheet()
+    return {
         "version": __version__,
         "css": Markup(css),  # noqa: S704 - our own file, no foreign text in it
         "css_digest": base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),

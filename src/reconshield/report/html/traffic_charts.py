@@ -1,0 +1,229 @@
+"""Flows to the geometry of three charts: when each detection was active, who talks to whom, and in which rhythm. Pure.
+
+As in `charts`, widths are per cent of the drawing and heights are pixels. The order is that of the detections, so the same
+flows give the same drawing; what is left out of a drawing is counted in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from reconshield.detection import Detection, Picture
+from reconshield.report.detections import endpoint_text
+from reconshield.text import count, duration, local_time, plural
+
+TIMELINES, EDGES = 20, 25
+"""So many of the worst are drawn."""
+LINE, TRACK = 40, 14
+NODE = 40
+LEFT, RIGHT = 34.0, 55.0
+"""Where lines between the two columns of names begin and end, in per cent."""
+LABEL = 21
+PLOT, MARGIN = 132, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A rectangle; `x` and `width` in per cent."""
+
+    x: float
+    width: float
+    y: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineRow:
+    """One detection: its ends, its bars, how many parts of the time it was active in, and the flows of the busiest."""
+
+    detection: Detection
+    name: str
+    y: int
+    bars: tuple[Bar, ...]
+    active: int
+    busiest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The rows, how long a part is, how many detections are not drawn, and the time that all flows cover."""
+
+    rows: tuple[TimelineRow, ...]
+    height: int
+    part: str
+    left_out: int
+    span: tuple[float, float]
+
+
+def chart_timeline(detections: Sequence[Detection]) -> Timeline | None:
+    """When the worst were active; None where no flow has a time."""
+    drawn = [(each, each.picture) for each in detections if each.picture is not None][:TIMELINES]
+    if not drawn:
+        return None
+    rows = tuple(_timeline_row(each, picture, place) for place, (each, picture) in enumerate(drawn))
+    first = drawn[0][1]
+    length = (first.span[1] - first.span[0]) / len(first.parts)
+    return Timeline(rows, len(rows) * LINE + 20, duration(length), len(detections) - len(rows), first.span)
+
+
+def _timeline_row(detection: Detection, picture: Picture, place: int) -> TimelineRow:
+    parts = picture.parts
+    most, unit, base = max([*parts, 1]), 100 / max(len(parts), 1), place * LINE + 18 + TRACK
+    bars = []
+    for at, flows in enumerate(parts):
+        if flows:
+            height = max(3.0, round(TRACK * flows / most, 1))
+            bars.append(Bar(round(at * unit, 2), round(unit, 2), base - height, height))
+    ends = detection.src, endpoint_text(detection)
+    name = " → ".join(ends if len("".join(ends)) <= 2 * LABEL else map(shorten, ends))
+    return TimelineRow(detection, name, place * LINE, tuple(bars), sum(flows > 0 for flows in parts), max([*parts, 0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An end: its name as it is drawn and in whole, a second line, the middle of its line, and the rating of its worst edge."""
+
+    name: str
+    whole: str
+    about: str
+    y: float
+    rating: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A detection as a line from one height to another."""
+
+    detection: Detection
+    y1: float
+    y2: float
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Sources at the left, endpoints at the right, a line for each detection."""
+
+    sources: tuple[Node, ...]
+    targets: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    height: int
+    left: float
+    right: float
+    left_out: int
+
+
+def chart_graph(detections: Sequence[Detection]) -> Graph:
+    """Who talks to whom, for the worst. Sources stand in the order of their worst detection; endpoints follow their sources."""
+    drawn = detections[:EDGES]
+    by_source: dict[str, list[Detection]] = {}
+    for each in drawn:
+        by_source.setdefault(each.src, []).append(each)
+    by_target: dict[str, list[Detection]] = {}
+    for each in (each for found in by_source.values() for each in found):
+        by_target.setdefault(endpoint_text(each), []).append(each)
+    height = max(len(by_source), len(by_target)) * NODE
+    left, right = _spread(by_source, height), _spread(by_target, height)
+    return Graph(
+        sources=tuple(
+            Node(shorten(src), src, _about_source(found), left[src], found[0].grade.rating) for src, found in by_source.items()
+        ),
+        targets=tuple(
+            Node(shorten(name), name, _about_target(found), right[name], found[0].grade.rating)
+            for name, found in by_target.items()
+        ),
+        edges=tuple(Edge(each, left[each.src], right[endpoint_text(each)]) for each in reversed(drawn)),
+        height=height,
+        left=LEFT,
+        right=RIGHT,
+        left_out=len(detections) - len(drawn),
+    )
+
+
+def _spread(names: Iterable[str], height: int) -> dict[str, float]:
+    """The middle of each name's line: evenly over the height."""
+    listed = list(names)
+    return {name: round((place + 0.5) * height / len(listed), 1) for place, name in enumerate(listed)}
+
+
+def _about_source(found: list[Detection]) -> str:
+    return plural(len(found), "endpoint", "endpoints")
+
+
+def _about_target(found: list[Detection]) -> str:
+    worst = max(found, key=lambda each: each.grade.score).grade
+    return f"{worst.score} {worst.rating}, {plural(sum(each.flows for each in found), 'flow', 'flows')}"
+
+
+def shorten(name: str) -> str:
+    """A name that fits into a column on a narrow page, cut in its middle; the whole stands beside the drawing."""
+    return name if len(name) <= LABEL else f"{name[:6]}…{name[6 - LABEL + 1 :]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A gap at the time when it ended; `over` where it is longer than the drawing is high."""
+
+    x: float
+    y: float
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RhythmChart:
+    """Dots at (time, gap), a band of one median deviation at either side of the median. `marks` are (y, label)."""
+
+    dots: tuple[Dot, ...]
+    band: tuple[float, float]
+    middle: float
+    marks: tuple[tuple[float, str], ...]
+    height: int
+    floor: int
+    over: int
+    shown: str
+    begin: float
+    end: float
+    description: str
+
+
+def chart_rhythm(picture: Picture) -> RhythmChart | None:
+    """The rhythm of a conversation; None where there are too few gaps for one."""
+    if picture.median is None or picture.spread is None or len(picture.beats) < 2:
+        return None
+    median, spread = picture.median, picture.spread
+    top = max(2 * median, median + 4 * spread, 1.0)
+    begin, end = picture.beats[0].at, picture.beats[-1].at
+    length = max(end - begin, 1.0)
+    dots = [
+        Dot(round(100 * (beat.at - begin) / length, 2), _height_of(min(beat.gap, top), top), beat.gap > top)
+        for beat in picture.beats
+        if beat.gap is not None
+    ]
+    low, high = _height_of(max(median - spread, 0), top), _height_of(median + spread, top)
+    band = (high, low) if low - high >= 2 else (high - 1, low + 1)
+    over = sum(dot.over for dot in dots)
+    gaps = picture.count - 1
+    shown = f"{count(len(dots))} of {plural(gaps, 'gap', 'gaps')} drawn" if len(dots) < gaps else plural(gaps, "gap", "gaps")
+    return RhythmChart(
+        dots=tuple(dots),
+        band=(round(band[0], 1), round(band[1] - band[0], 1)),
+        middle=_height_of(median, top),
+        marks=((_height_of(top, top), gap_text(top)), (_height_of(0, top), "0 s")),
+        height=PLOT + 2 * MARGIN + 18,
+        floor=PLOT + MARGIN,
+        over=over,
+        shown=shown,
+        begin=begin,
+        end=end,
+        description=f"{shown}; median {gap_text(median)}, median deviation {gap_text(spread)}, "
+        f"from {local_time(begin)} to {local_time(end)}.",
+    )
+
+
+def _height_of(gap: float, top: float) -> float:
+    return round(MARGIN + PLOT * (1 - gap / top), 1)
+
+
+def gap_text(seconds: float) -> str:
+    """`60 s`, `2 min 30 s`, `0 s`."""
+    return f"{round(seconds, 1):g} s" if seconds < 120 else duration(seconds)
