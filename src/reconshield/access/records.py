@@ -91,6 +91,16 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenLink:
+    """A link that nobody has used yet, as admins see it; `id` is not its code, `by` is the account that invites."""
+
+    id: str
+    link: Link
+    by: str | None
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """An account as one workspace sees it. `invited`: it has no password yet."""
 

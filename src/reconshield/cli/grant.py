@@ -18,6 +18,9 @@ app = typer.Typer(no_args_is_help=True, help="Who allowed what to be measured: a
 NEWEST = 100
 """Entries of the log that are printed unless all are asked for."""
 
+ACCOUNT_WORDS = ("account", "kind", "role", "from", "to", "what", "token", "name", "link", "client")
+"""What entries about accounts have to say (docs/accounts.md)."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 GrantId = Annotated[str, typer.Argument(metavar="ID", help="The id that `grant list` shows, such as g3.")]
 
@@ -247,7 +250,8 @@ def entry_line(entry: Entry) -> str:
     targets = [target["text"] if isinstance(target, dict) else str(target) for target in detail.get("targets", ())]
     about += [shorten(targets, 3)] if targets else []
     about += [str(detail["message"])] if "message" in detail else []
+    about += [str(detail[name]) for name in ACCOUNT_WORDS if detail.get(name) and not isinstance(detail[name], (dict, list))]
     what = printable(" · ".join(about), 100)
     return (
-        f"{entry.number:>5}  {local_time(entry.at, seconds=True)}  {printable(entry.actor, 16):<8}  {entry.event:<15}  {what}"
+        f"{entry.number:>5}  {local_time(entry.at, seconds=True)}  {printable(entry.actor, 32):<8}  {entry.event:<15}  {what}"
     )

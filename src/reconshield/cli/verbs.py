@@ -38,6 +38,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "alert": ("alert", "app"),
     "detect": ("detect", "app"),
     "serve": ("serve", "serve"),
+    "account": ("account", "app"),
     "doctor": ("doctor", "doctor"),
 }
 

@@ -12,9 +12,12 @@ from typing import Any
 
 from sqlalchemy import Select, case, delete, func, insert, or_, select, update
 
-from reconshield.access import Link, Member, Role
+from reconshield.access import Link, Member, OpenLink, Role
 from reconshield.store.db import Store, take_turns
 from reconshield.store.tables import ACCOUNTS, LINKS, MEMBERS
+
+SHOWN_HASH = 16
+"""So much of a code's hash names it where admins see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +229,28 @@ def link_query(hashed: str, now: float) -> Select[Any]:
 def link_of(row: Mapping[Any, Any]) -> Link:
     role = Role(row["role"]) if row["role"] else None
     return Link(row["kind"], row["workspace"], role, row["name"], row["expires_at"], row["ends_totp"])
+
+
+def list_links(store: Store, now: float) -> list[OpenLink]:
+    """Codes of the workspace that still work, oldest first."""
+    maker = ACCOUNTS.alias("maker")
+    query = (
+        select(LINKS, ACCOUNTS.c.name, maker.c.name.label("by"))
+        .outerjoin(ACCOUNTS, ACCOUNTS.c.id == LINKS.c.account)
+        .outerjoin(maker, maker.c.id == LINKS.c.made_by)
+        .where(LINKS.c.workspace == store.workspace, LINKS.c.used_at.is_(None), LINKS.c.expires_at > now)
+        .order_by(LINKS.c.created_at, LINKS.c.hash)
+    )
+    with store.read() as connection:
+        rows = connection.execute(query).mappings().all()
+    return [OpenLink(row["hash"][:SHOWN_HASH], link_of(row), row["by"], row["created_at"]) for row in rows]
+
+
+def drop_link(store: Store, shown: str) -> bool:
+    """Forget an unused code of the workspace by the id that `list_links` gives it."""
+    named = (LINKS.c.workspace == store.workspace, LINKS.c.hash.startswith(shown, autoescape=True), LINKS.c.used_at.is_(None))
+    with store.begin() as connection:
+        return connection.execute(delete(LINKS).where(*named)).rowcount > 0
 
 
 def use_link(store: Store, hashed: str, now: float) -> bool:

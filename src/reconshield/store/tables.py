@@ -310,7 +310,7 @@ ACCOUNTS = Table(
     METADATA,
     Column("id", Text, nullable=False),
     Column("name", Text, nullable=False),
-    Column("name_key", Text, nullable=False),
+    Column("name_key", SafeText, nullable=False),
     Column("password", Text),
     Column("totp_secret", Text),
     Column("totp_step", BigInteger),

@@ -11,8 +11,10 @@ from reconshield.jobs.accounts.links import (
     invite,
     invite_account,
     link_for,
+    list_links,
     setup_link,
     signin_link,
+    withdraw_link,
 )
 from reconshield.jobs.accounts.logins import log_in
 from reconshield.jobs.accounts.members import disable_account, enable_account, list_members, remove_member, set_role
@@ -51,6 +53,7 @@ __all__ = [
     "invite",
     "invite_account",
     "link_for",
+    "list_links",
     "list_members",
     "list_sessions",
     "list_tokens",
@@ -65,4 +68,5 @@ __all__ = [
     "setup_link",
     "signin_link",
     "switch_workspace",
+    "withdraw_link",
 ]

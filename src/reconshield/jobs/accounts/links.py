@@ -18,6 +18,7 @@ from reconshield.access import (
     Link,
     LinkRefused,
     NewSession,
+    OpenLink,
     Role,
     Visitor,
     check_name,
@@ -127,6 +128,22 @@ def make_link(one: Store, link: Link, now: float, by: str, *, owner: Account | N
 
 def signin_record(one: Store, owner: Account, ends: float, ends_totp: bool = False) -> Link:
     return Link("signin", one.workspace, None, owner.name, ends, ends_totp)
+
+
+def list_links(store: Store, visitor: Visitor, now: float) -> list[OpenLink]:
+    """What was sent out and not used yet, for admins."""
+    require_admin(visitor, "invitations")
+    return accounts.list_links(view(store, visitor.workspace), now)
+
+
+def withdraw_link(store: Store, visitor: Visitor, link_id: str, now: float) -> None:
+    """Take an invitation back, by the id that `list_links` gives."""
+    require_admin(visitor, "invitations")
+    with view(store, visitor.workspace).together() as one:
+        if not any(each.id == link_id for each in accounts.list_links(one, now)) or not accounts.drop_link(one, link_id):
+            where = ascii(link_id[:32])[1:-1]
+            raise UserError("there is no open invitation of that id", where=where, hint="it may be used, or over")
+        audit.append_entry(one, "link-withdrawn", {"link": link_id}, now, visitor.actor)
 
 
 # Using them ----------------------------------------------------------------------------------------------------------------

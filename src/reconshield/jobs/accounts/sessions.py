@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from reconshield.access import (
     SEEN_EVERY,
     LoginRefused,
@@ -22,6 +24,7 @@ from reconshield.store.accounts import Account, Membership
 from reconshield.store.db import Store
 
 TOKEN_LONGEST = 128
+SESSION_ID = re.compile(rf"[0-9a-f]{{{sessions.SHOWN_HASH}}}")
 
 
 def find_session(store: Store, token: str, now: float) -> Visitor | None:
@@ -68,8 +71,9 @@ def end_session(store: Store, visitor: Visitor, session_id: str, now: float) -> 
     """End one of the visitor's own sessions, by the id that `list_sessions` gives."""
     owner = known_account(store, visitor.account)
     with store.together() as one:
-        if len(session_id) != sessions.SHOWN_HASH or not sessions.end_shown_session(one, owner.id, session_id):
-            raise UserError("there is no session of that id", where=session_id[:64], hint="it may have ended already")
+        if not SESSION_ID.fullmatch(session_id) or not sessions.end_shown_session(one, owner.id, session_id):
+            where = ascii(session_id[:32])[1:-1]
+            raise UserError("there is no session of that id", where=where, hint="it may have ended already")
         detail = {"account": owner.name, "session": session_id}
         audit.append_entry(view(one, visitor.workspace), "logout", detail, now, visitor.actor)
 
@@ -107,8 +111,8 @@ def switch_workspace(store: Store, token: str, workspace: str, now: float) -> Ne
     found = sessions.find_session(store, hashed, now)
     if found is None:
         raise LoginRefused("the session is over", where="sign in", hint="sign in again")
-    owner, here = known_account(store, found.account), view(store, workspace)
-    role = accounts.find_role(here, owner.id)
+    owner = known_account(store, found.account)
+    role = next((each.role for each in accounts.list_memberships(store, owner.id) if each.workspace == workspace), None)
     if role is None:
         place = ascii(workspace[:64])[1:-1]
         raise NotAllowed("this account does not belong to that workspace", where=place, hint="ask an admin there")
