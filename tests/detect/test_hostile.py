@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from detect.captures import conversation, pcap, pcapng, zeek_conn, zeek_row
 from detect.clouds import document, gcp, json_lines, nsg, vnet, vpc, vpc_row
+from detect.exporters import WHOLE as EXPORTS
 from detect.hostlogs import WHOLE as HOST_LOGS
 from detect.reading import faults_in, flows_in, pieces, read_all
 from detect.test_logs import eve, lines
@@ -24,6 +25,7 @@ from reconshield.detect.readers import READERS
 FRAMES = [frame for at in range(5) for frame in conversation(1_760_000_000 + at, "10.0.0.5", 40_000 + at, "10.0.0.9", 80)]
 WHOLE = {
     **HOST_LOGS,
+    **EXPORTS,
     "pcap": pcap(FRAMES),
     "pcapng": pcapng(FRAMES),
     "zeek-conn": zeek_conn([zeek_row(1_760_000_000 + at, "10.0.0.5", "10.0.0.9", 80) for at in range(20)]),

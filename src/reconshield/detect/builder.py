@@ -21,7 +21,7 @@ WRONG = (0, 0)
 
 
 class Record(NamedTuple):
-    """A flow as a reader hands it on. Numbers may be text or missing (None), addresses are text; see `flows.FLOW`."""
+    """A flow as a reader hands it on. Numbers may be text or missing (None), addresses are text or packed; see `flows.FLOW`."""
 
     record: int
     start: float
@@ -125,7 +125,7 @@ def whole(value: object, unknown: int = NOT_KNOWN) -> int:
 def read_address(text: object) -> tuple[int, int]:
     """The halves of an address, IPv4 v4-mapped; two zeros for what is none (the address `::` is nobody's either)."""
     try:
-        address = ip_address(text) if isinstance(text, str) else None
+        address = ip_address(text) if isinstance(text, (str, bytes)) else None
     except ValueError:
         return WRONG
     if isinstance(address, IPv6Address):

@@ -23,7 +23,8 @@ Ends = tuple[Any, int, Any, int, int]
 
 class Half(NamedTuple):
     """A record of one direction. `flags` are those of TCP, of all its packets (-1: not told); `role` is 1 where the record
-    says that `src` began, -1 where it says that `src` answers, 0 where it says nothing.
+    says that `src` began, -1 where it says that `src` answers, 0 where it says nothing; `view` where the sensor saw it (in or
+    out; -1: not told); `both` that the record tells both directions, so that where the other one is missing nobody answered.
     """
 
     record: int
@@ -39,6 +40,8 @@ class Half(NamedTuple):
     packets: int = NOT_KNOWN
     role: int = 0
     denied: bool = False
+    view: int = -1
+    both: bool = False
 
 
 def role_of(flags: int, packets: int) -> int:
@@ -59,6 +62,7 @@ class Side:
     flags: int
     octets: int
     packets: int
+    view: int
 
     def take(self, half: Half) -> None:
         self.start = least(self.start, half.start)
@@ -82,15 +86,18 @@ class Open:
         """Whether a record can belong to this flow. One without a time can."""
         return not (half.start > self.end + gap or half.end < self.start - gap)
 
-    def take(self, half: Half, *, same_way: bool) -> None:
+    def take(self, half: Half, *, same_way: bool) -> bool:
+        """Add a record. False for one that tells the same packets from another place."""
+        side = self.mine if same_way else self.theirs
+        if side is not None and half.view != side.view and half.view >= 0 <= side.view:
+            return False
         self.start, self.end = least(self.start, half.start), greatest(self.end, half.end)
         self.denied |= half.denied
-        if same_way:
-            self.mine.take(half)
-        elif self.theirs is None:
+        if side is None:
             self.theirs = side_of(half)
         else:
-            self.theirs.take(half)
+            side.take(half)
+        return True
 
 
 class Pairing:
@@ -101,6 +108,8 @@ class Pairing:
         self._builder = builder
         self._gap, self._tcp_gap = gap, gap if tcp_gap is None else tcp_gap
         self._open: dict[Ends, Open] = {}
+        self.doubled = 0
+        """Records that tell again, from another place, what was told already."""
 
     def add(self, half: Half) -> None:
         ends = half.src, half.sport, half.dst, half.dport, half.transport
@@ -112,7 +121,7 @@ class Pairing:
             ends = back if found is not None else ends
         if found is not None:
             if found.near(half, self._tcp_gap if half.transport == TCP else self._gap):
-                found.take(half, same_way=same_way)
+                self.doubled += not found.take(half, same_way=same_way)
                 return
             del self._open[ends]
             self._give(found)
@@ -131,7 +140,7 @@ class Pairing:
         turned, unsure = who_began(flow)
         client, server = (flow.theirs, flow.mine) if turned else (flow.mine, flow.theirs)
         state = state_of(flow, client, server, complete=self.complete)
-        told_by_one = flow.theirs is None and (self.complete or flow.mine.role <= 0)
+        told_by_one = flow.theirs is None and not flow.first.both and (self.complete or flow.mine.role <= 0)
         one_sided = told_by_one and state not in {FlowState.DENIED, FlowState.UNANSWERED}
         first = flow.first
         src, sport, dst, dport = first.src, first.sport, first.dst, first.dport
@@ -170,7 +179,8 @@ def state_of(flow: Open, client: Side | None, server: Side | None, *, complete: 
         return FlowState.DENIED
     said = client.flags if client else -1
     if client is None or server is None:
-        begun = complete and flow.first.transport == TCP and said >= 0 and said & SYN and not said & ACK
+        begun = flow.first.transport == TCP and said >= 0 and said & SYN and not said & ACK
+        begun = complete and (begun or flow.first.both)
         return FlowState.UNANSWERED if begun else FlowState.UNKNOWN
     if flow.first.transport != TCP or said < 0 or server.flags < 0:
         return FlowState.ESTABLISHED
@@ -180,7 +190,7 @@ def state_of(flow: Open, client: Side | None, server: Side | None, *, complete: 
 
 
 def side_of(half: Half) -> Side:
-    return Side(half.start, half.role, half.flags, half.octets, half.packets)
+    return Side(half.start, half.role, half.flags, half.octets, half.packets, half.view)
 
 
 def plus(one: int, other: int) -> int:

@@ -2,12 +2,15 @@
 
 from reconshield.detect.flows import Reader
 from reconshield.detect.readers import (
+    argus,
     aws_vpc,
     azure_flow,
     eve,
     gcp_flow,
+    ipfix,
     lsof,
     netfilter,
+    netflow,
     netstat,
     pcap,
     pcapng,
@@ -35,6 +38,9 @@ READERS: tuple[Reader, ...] = (
     proc_net.READER,
     netstat.READER,
     lsof.READER,
+    netflow.READER,
+    ipfix.READER,
+    argus.READER,
 )
 
 
