@@ -18,7 +18,6 @@ from reconshield.access.lasting import (
     SESSION_LONGEST,
     TOKEN_LASTS,
     TOKEN_LONGEST,
-    session_ended,
 )
 from reconshield.access.passwords import (
     COMMONEST,
@@ -122,7 +121,6 @@ __all__ = [
     "read_totp_secret",
     "require",
     "role_of_token",
-    "session_ended",
     "totp_code",
     "totp_uri",
     "wait_seconds",

@@ -14,8 +14,3 @@ INVITE_LONGEST = 30 * DAY
 TOKEN_LASTS = 90 * DAY  # where nobody said until when
 TOKEN_LONGEST = 366 * DAY
 CLIENT_KNOWN = 30 * DAY  # an address that somebody signed in from
-
-
-def session_ended(seen: float, expires: float, now: float) -> bool:
-    """Whether a session is over: unused for too long, or too old."""
-    return now >= expires or now - seen >= SESSION_IDLE

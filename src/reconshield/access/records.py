@@ -29,7 +29,7 @@ class Role(StrEnum):
 
 
 TOKEN_SCOPES: Mapping[str, Role] = MappingProxyType(
-    {"read": Role.VIEWER, "scan": Role.ANALYST, "write": Role.OPERATOR, "admin": Role.ADMIN}
+    {"read": Role.VIEWER, "write": Role.ANALYST, "scan": Role.OPERATOR, "admin": Role.ADMIN}
 )
 """What a token may be made for, and the highest role that a token with it acts as."""
 

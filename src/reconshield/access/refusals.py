@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconshield.access.records import Role, Visitor
-from reconshield.errors import UserError
+from reconshield.errors import Refused, UserError
 
 
 class LoginRefused(UserError):
@@ -30,11 +30,8 @@ class LinkRefused(UserError):
     """The code is unknown, used or too old; which of them is not said."""
 
 
-class NotAllowed(UserError):
-    """The visitor's role does not reach: exit code 3."""
-
-    prefix = "refused"
-    exit_code = 3
+class NotAllowed(Refused):
+    """The visitor's role does not reach, or only a person may do it."""
 
 
 def require(visitor: Visitor, role: Role, what: str) -> None:

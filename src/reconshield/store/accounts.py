@@ -2,6 +2,9 @@
 
 Accounts are of the whole database, members and links of a workspace. What must be decided together with a change (is the code
 still unused, is an admin left) is asked inside the caller's transaction (`Store.together`) under `hold`.
+
+Everybody takes what they need in one order, so that no two wait for each other: `accounts`, `members NAME`, a link, failed
+attempts, the account's row, its sessions, its membership's row, the audit log.
 """
 
 from __future__ import annotations

@@ -150,10 +150,11 @@ def end_shown_session(store: Store, account_id: str, shown: str) -> bool:
 
 
 def prune_sessions(store: Store, now: float) -> None:
-    """Forget what is over, in all workspaces."""
+    """Forget what is over, in all workspaces, except what somebody is ending at this moment."""
+    over = or_(SESSIONS.c.expires_at <= now, SESSIONS.c.seen_at <= now - SESSION_IDLE)
+    old = select(SESSIONS.c.hash).where(over).with_for_update(skip_locked=True)
     with store.begin() as connection:
-        over = or_(SESSIONS.c.expires_at <= now, SESSIONS.c.seen_at <= now - SESSION_IDLE)
-        connection.execute(delete(SESSIONS).where(over))
+        connection.execute(delete(SESSIONS).where(SESSIONS.c.hash.in_(old)))
 
 
 # Tokens --------------------------------------------------------------------------------------------------------------------

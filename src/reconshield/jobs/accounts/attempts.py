@@ -2,11 +2,13 @@
 
 An attempt counts as failed from its beginning, in one transaction with the question whether it may be made; one that succeeds
 is taken back. Names are counted whether an account has them or not: waiting tells nobody which ones exist.
+
+Whoever touches several subjects takes them all, in the order of their names, before changing one: nobody waits in a circle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconshield.access import (
@@ -43,35 +45,40 @@ def count_attempt(store: Store, attempt: Attempt, now: float) -> int:
     """Count one attempt beforehand, and say how many that makes against this name. Raises `Throttled` for one too many."""
     sessions.prune_failures(store, now)
     with store.together() as one:
-        known = sessions.find_failures(one, attempt.known, now) is not None
-        binding = [attempt.client] if known else [attempt.client, attempt.account]
-        return count(one, [attempt.account, attempt.client], binding, now)
+        found = take(one, (attempt.account, attempt.client, attempt.known), now)
+        binding = [attempt.client] if found.pop(attempt.known) else [attempt.client, attempt.account]
+        return count(one, found, binding, now)[attempt.account]
 
 
 def count_totp(store: Store, attempt: Attempt, now: float) -> int:
     """The same for a code of the second factor."""
     with store.together() as one:
-        known = sessions.find_failures(one, attempt.known, now) is not None
-        return count(one, [attempt.totp], [] if known else [attempt.totp], now)
+        found = take(one, (attempt.known, attempt.totp), now)
+        binding = [] if found.pop(attempt.known) else [attempt.totp]
+        return count(one, found, binding, now)[attempt.totp]
 
 
-def count_in_session(store: Store, session: str, now: float) -> int:
+def count_in_session(store: Store, session: str, now: float) -> None:
     """The same for a password that is asked again inside a session: strangers cannot make its owner wait."""
+    subject = f"session:{session}"
     with store.together() as one:
-        return count(one, [f"session:{session}"], [f"session:{session}"], now)
+        count(one, take(one, [subject], now), [subject], now)
 
 
-def count(one: Store, subjects: Sequence[str], binding: Sequence[str], now: float) -> int:
-    """Add one to every subject unless one that binds has to wait; how many the first one has then."""
-    found = {subject: sessions.find_failures(one, subject, now) for subject in sorted(subjects)}
+def take(one: Store, subjects: Iterable[str], now: float) -> dict[str, Failures | None]:
+    """What is remembered of each, which nobody else changes until the caller's transaction ends."""
+    return {subject: sessions.find_failures(one, subject, now) for subject in sorted(subjects)}
+
+
+def count(one: Store, found: Mapping[str, Failures | None], binding: Sequence[str], now: float) -> dict[str, int]:
+    """Add one to each unless one that binds has to wait; how many that makes."""
     wait = max((wait_seconds(limit_of(subject), found[subject], now) for subject in binding), default=0.0)
     if wait > 0:
         raise Throttled(wait)
-    for subject, failures in found.items():
-        more = Failures((failures.count if failures else 0) + 1, now)
-        sessions.save_failures(one, subject, more, now + limit_of(subject).forgets)
-    first = found[subjects[0]]
-    return (first.count if first else 0) + 1
+    counted = {subject: (failures.count if failures else 0) + 1 for subject, failures in found.items()}
+    for subject, failures in counted.items():
+        sessions.save_failures(one, subject, Failures(failures, now), now + limit_of(subject).forgets)
+    return counted
 
 
 def limit_of(subject: str) -> Limit:
@@ -80,17 +87,17 @@ def limit_of(subject: str) -> Limit:
 
 def succeeded(one: Store, attempt: Attempt, now: float) -> None:
     """The right person came: their name is free again, their client known. What the client did to other names stays counted."""
+    take(one, (attempt.account, attempt.client, attempt.known, attempt.totp), now)
     sessions.forget_failures(one, attempt.account)
-    sessions.forget_failures(one, attempt.totp)
     sessions.take_back_failure(one, attempt.client)
-    sessions.find_failures(one, attempt.known, now)  # waits for another login of the same person from the same place
     sessions.save_failures(one, attempt.known, Failures(0, now), now + CLIENT_KNOWN)
+    sessions.forget_failures(one, attempt.totp)
 
 
-def take_back(store: Store, *subjects: str) -> None:
+def take_back(store: Store, attempt: Attempt, now: float) -> None:
     """What was counted beforehand was no failure."""
     with store.together() as one:
-        for subject in sorted(subjects):
+        for subject in take(one, (attempt.account, attempt.client), now):
             sessions.take_back_failure(one, subject)
 
 

@@ -176,6 +176,7 @@ def finish_setup(
     kept = hash_password(password)
     with here.together() as one:
         accounts.hold(one, "accounts")
+        accounts.hold(one, f"members {one.workspace}")
         take_code(one, hashed, now)
         if accounts.find_account(one, name_key(name)) is not None:
             raise UserError("somebody has just taken this name", where=name, hint="choose another one")
@@ -190,14 +191,14 @@ def join(
     """An account of the database joins the workspace: whoever holds the code must be its owner."""
     proof = prove(here, name, password, totp, now, client=client)
     with here.together() as one:
+        accounts.hold(one, f"members {one.workspace}")
         take_code(one, hashed, now)
         settle(one, proof, now)
         return admit(one, link, proof.account, now, client, agent)
 
 
 def admit(one: Store, link: Link, account: Account, now: float, client: str, agent: str) -> NewSession:
-    """Make the account a member, within the transaction that uses the code up."""
-    accounts.hold(one, f"members {one.workspace}")
+    """Make the account a member, within the transaction that uses the code up and holds the members."""
     if link.kind == "setup" and accounts.count_members(one):
         raise refused()
     if accounts.find_role(one, account.id) is not None:

@@ -36,7 +36,7 @@ def log_in(store: Store, name: str, password: str, code: str, now: float, *, cli
     proof = prove(store, name, password, code, now, client=client)
     places = accounts.list_memberships(store, proof.account.id)
     if not places:
-        attempts.take_back(store, proof.attempt.account, proof.attempt.client)
+        attempts.take_back(store, proof.attempt, now)
         raise LoginRefused("this account belongs to no workspace", where="sign in", hint="ask an admin to invite you")
     sessions.prune_sessions(store, now)
     with store.together() as one:
@@ -62,7 +62,7 @@ def prove(store: Store, name: str, password: str, code: str, now: float, *, clie
         try:
             prove_totp(store, account, attempt, code, now, client)
         except TotpWanted:
-            attempts.take_back(store, attempt.account, attempt.client)
+            attempts.take_back(store, attempt, now)
             raise
     return Proof(account, attempt, newer_hash(account.password, password))
 

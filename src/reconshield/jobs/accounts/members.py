@@ -29,9 +29,9 @@ def set_role(store: Store, visitor: Visitor, account: str, role: Role, now: floa
         if before is Role.ADMIN:
             keep_an_admin(here, owner)
             accounts.drop_invites(here, owner.id)
-        accounts.set_role(here, owner.id, role)
         if role.rank > before.rank:
             sessions.end_sessions(here, owner.id, workspace=here.workspace)
+        accounts.set_role(here, owner.id, role)
         detail = {"account": owner.name, "from": before.value, "to": role.value}
         audit.append_entry(here, "role-changed", detail, now, visitor.actor)
 
