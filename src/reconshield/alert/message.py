@@ -17,6 +17,8 @@ Status = Literal["open", "updated", "resolved", "notice"]
 """`notice` is said once and stands for nothing: an announcement, a test."""
 
 ANNOUNCED, TEST = "scan-announced", "test"
+DETECTION = "detection"
+"""Traffic that should be looked at: `risk` is its score with every piece of evidence, `since` when its first flow was."""
 SILENCE_KINDS = frozenset({"stale", "scan-missed", "scan-partial", "scan-refused", "coverage-lost", "not-measured"})
 """Kinds that say that something was not measured: their subject says so where others say the risk."""
 SAID_ONCE = frozenset({"closed", "service-changed", "version-changed", "certificate-changed", ANNOUNCED, TEST})
@@ -30,7 +32,8 @@ class Event:
     `kind` is a kind of change or verdict (`opened`, `forbidden`, `stale`, …). `title` is the subject without its bracket.
     `since` is when the old state was last seen and when the new one first was. `do` are the first steps, the first command
     first. `proof` is a link or a command. `also` are other kinds that the same trouble is (an opened port that is unexpected
-    too). `basis` is what it rests on: while that stays the same nothing new is said; without it the words decide.
+    too). `peers` are other addresses that it is about, `last` is when it was last seen. `basis` is what it rests on: while
+    that stays the same nothing new is said; without it the words decide.
     """
 
     fingerprint: str
@@ -55,10 +58,17 @@ class Event:
     proof: str | None = None
     also: tuple[str, ...] = ()
     basis: str | None = None
+    peers: tuple[str, ...] = ()
+    last: float | None = None
 
     @property
     def kinds(self) -> frozenset[str]:
         return frozenset({self.kind, *self.also})
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every address that it is about; none for what is about a schedule or a channel."""
+        return (*((self.endpoint.ip,) if self.endpoint else ()), *self.peers)
 
     def digest(self) -> str:
         """What is said apart from when it was said: an alert whose digest stays is not sent again."""
@@ -158,6 +168,7 @@ def message_line(message: Message, workspace: str, key: str | None = None) -> di
         "ip": event.endpoint.ip if event.endpoint else None,
         "port": event.endpoint.port if event.endpoint else None,
         "transport": event.endpoint.transport if event.endpoint else None,
+        "peers": list(event.peers),
         "service": event.service,
         "before": event.before,
         "after": event.after,
@@ -198,6 +209,7 @@ def event_of(value: Json) -> Event:
     risk, place = kept.get("risk"), kept.get("endpoint")
     kept["severity"] = Severity(kept["severity"])
     kept["do"], kept["since"], kept["also"] = tuple(kept["do"]), tuple(kept["since"]), tuple(kept.get("also", ()))
+    kept["peers"] = tuple(kept.get("peers", ()))
     kept["endpoint"] = Endpoint(**place) if place else None
     kept["risk"] = Risk(risk["score"], risk["rating"], tuple(Factor(**f) for f in risk["factors"])) if risk else None
     return Event(**kept)

@@ -47,7 +47,7 @@ class Rule:
         return (
             event.severity.rank >= self.severity.rank
             and (self.changes is None or bool(kinds & self.changes))
-            and (self.area is None or event.endpoint is None or event.endpoint.ip in self.area)
+            and (self.area is None or not event.addresses or any(ip in self.area for ip in event.addresses))
         )
 
 
@@ -74,7 +74,7 @@ class Silence:
             and (self.kind is None or self.kind in event.kinds)
             and all(wanted is None or wanted == found for wanted, found in same)
             and (self.fingerprint is None or self.fingerprint == event.fingerprint)
-            and (self.area is None or (event.endpoint is not None and event.endpoint.ip in self.area))
+            and (self.area is None or any(ip in self.area for ip in event.addresses))
         )
 
 
@@ -123,7 +123,7 @@ def change_alert(alert: Alert, event: Event) -> Step:
     """
     before = alert.event
     if before.digest() == event.digest():
-        seen = replace(before, at=event.at, run=event.run, proof=event.proof)
+        seen = replace(before, at=event.at, run=event.run, proof=event.proof, last=event.last)
         return Step(replace(alert, event=seen), None)
     event = replace(event, since=before.since, before=before.before)
     worse = event.severity.rank > before.severity.rank

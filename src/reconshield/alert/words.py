@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from reconshield.alert.message import ANNOUNCED, SILENCE_KINDS, TEST, Event, Message, Notice
+from reconshield.alert.message import ANNOUNCED, DETECTION, SILENCE_KINDS, TEST, Event, Message, Notice
 from reconshield.model import Risk
 from reconshield.text import duration, local_time, plural, printable
 
@@ -43,7 +43,9 @@ def headline(message: Message) -> str:
     if message.status != "resolved" or alert.resolved_at is None:
         return line(event.title)
     ended = f"{alert.ending or 'over'}"
-    if event.endpoint:
+    if event.kind == DETECTION:
+        ended = f"{event.title.partition(': ')[0]}: {ended}"
+    elif event.endpoint:
         ended = f"{event.endpoint.port}/{event.endpoint.transport} {ended} on {place_name(event)}"
     else:
         ended = f"{place_name(event) or event.kind}: {ended}"
@@ -53,6 +55,9 @@ def headline(message: Message) -> str:
 def ended_text(message: Message) -> str:
     """`measured 10:20 UTC, open for 34 to 64 min`."""
     event, end = message.event, message.alert.resolved_at or message.event.at
+    if event.kind == DETECTION:
+        first, last = event.since[1], event.last
+        return f"seen for {duration(last - first)}" if first is not None and last is not None else "seen without times"
     return f"measured {clock(end, end)}, {'open for' if event.after == 'open' else 'lasted'} {lasted(message)}"
 
 
@@ -77,6 +82,8 @@ def lasted(message: Message) -> str:
 def since_text(event: Event) -> str | None:
     """`between 09:16 (last seen closed) and 09:46 UTC (first seen open)`; the date where it is another day."""
     last_seen, first_seen = event.since
+    if event.kind == DETECTION:
+        return f"first flow {clock(first_seen, event.at)}" if first_seen is not None else None
     before, after = event.before or "otherwise", event.after or "so"
     if last_seen is not None and first_seen is not None:
         return (
@@ -120,7 +127,7 @@ def mail_text(message: Message) -> str:
         ("Since", since_text(event)),
         ("Ended", f"{alert.ending or 'over'}, {ended_text(message)}" if message.status == "resolved" else None),
         ("Why", event.why),
-        ("Risk", risk_sum(event.risk) if event.risk else None),
+        ("Score" if event.kind == DETECTION else "Risk", risk_sum(event.risk) if event.risk else None),
         *(("Do" if n == 0 else "", step) for n, step in enumerate(event.do if message.status != "resolved" else ())),
         ("Owner", " · ".join(part for part in owner if part) if message.status != "notice" else None),
         ("Proof", event.proof),

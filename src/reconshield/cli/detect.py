@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from reconshield.cli.console import Invocation
+from reconshield.cli.detect_alert import Bell, open_bell
 from reconshield.cli.detect_output import FORMATS, Place, check_as, feed_summary, input_summary
 from reconshield.cli.runs import AsJson
 from reconshield.errors import UserError
@@ -55,6 +56,8 @@ def run(
     follow: Annotated[bool, typer.Option("--follow", help="Go on as the log grows and is rotated, until interrupted.")] = False,
     as_: Annotated[str, typer.Option("--as", metavar="FORMAT", help=f"Write {', '.join(FORMATS)}.")] = "table",
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the result to a file.")] = None,
+    alert: Annotated[bool, typer.Option("--alert", help="Raise alerts, and send them by the policy's routes.")] = False,
+    alert_from: Annotated[str, typer.Option("--alert-from", metavar="RATING", help="Alerts from this rating on.")] = "medium",
 ) -> None:
     """Judge the traffic in flow logs and captures: what a zone does not allow, and what else speaks against it."""
     from reconshield.jobs.detect import detect_files
@@ -66,10 +69,20 @@ def run(
     rules = find_policy(call.settings.home, policy)
     setting, past = hold_against(call, rules, known, now)
     begin = begin_of(since, now)
-    if follow:
-        follow_log(place, files, setting, past, since=begin, format_=format_)
-    found = detect_files(files, setting, since=begin, format_=format_, told=place.tell_input, pictured=place.pictured)
-    found = replace(found, matches=past.join(found.matches))
+    with open_bell(call, rules, wanted=alert, least=alert_from) as bell:
+        if follow:
+            follow_log(place, bell, files, setting, past, since=begin, format_=format_)
+        found = detect_files(
+            files,
+            setting,
+            since=begin,
+            format_=format_,
+            told=place.tell_input,
+            pictured=place.pictured,
+            watched=bell.watched(),
+        )
+        found = replace(found, matches=past.join(found.matches))
+        bell.ring(found)
     place.write(found, feeds, rules.file if rules else "", now, everything=everything)
 
 
@@ -99,7 +112,9 @@ def begin_of(since: str | None, now: float) -> float | None:
     return now - parse_duration(since, "--since") if since else None
 
 
-def follow_log(place: Place, files: list[Path], setting: Setting, past: Past, *, since: float | None, format_: str) -> NoReturn:
+def follow_log(
+    place: Place, bell: Bell, files: list[Path], setting: Setting, past: Past, *, since: float | None, format_: str
+) -> NoReturn:
     """Print detections as they arise; an interrupt ends it with what was read."""
     from reconshield.jobs.detect_follow import Follow
 
@@ -108,7 +123,9 @@ def follow_log(place: Place, files: list[Path], setting: Setting, past: Past, *,
     following = Follow(files[0], setting, format_, since)
     try:
         for found in following.run():
-            place.write_one(past.tell(found))
+            told = past.tell(found)
+            place.write_one(told)
+            bell.ring_one(told)
     except KeyboardInterrupt:
         place.tell_input(following.found)
     raise typer.Exit(130)

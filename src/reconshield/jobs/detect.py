@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import cast
 
 from reconshield.detect.expected import Services
+from reconshield.detect.fallen_silent import Watched, fallen_silent
 from reconshield.detect.flows import Bad, Cut, Flows, Item, Listening, Naming, Note, Reader
 from reconshield.detect.indicators import Indicators
 from reconshield.detect.match import Matches, match
@@ -74,6 +75,7 @@ class Detected:
 
     inputs: tuple[Input, ...]
     matches: Matches
+    silent: frozenset[str] = frozenset()
 
 
 def detect_files(
@@ -84,16 +86,17 @@ def detect_files(
     format_: str = "auto",
     told: Callable[[Input], None],
     pictured: int = 0,
+    watched: Iterable[Watched] = (),
 ) -> Detected:
     """Read all files and judge them together. `told` hears of each file when it has been read; so many of the worst detections
-    get a picture.
+    get a picture. Of the `watched` it says which have fallen silent.
     """
     with Tally() as tally:
         inputs = read_files(tally, paths, since=since, format_=format_, told=told, hear=setting.hear)
         named = replace(setting, sources=tuple(str(found.path) for found in inputs))
         matches = match(tally, named, pictured)
         marked = tuple(suppress(matches.detections, setting.policy, setting.now))
-        return Detected(inputs, replace(matches, detections=marked))
+        return Detected(inputs, replace(matches, detections=marked), fallen_silent(tally.conversations, watched))
 
 
 def read_files(

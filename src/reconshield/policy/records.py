@@ -34,6 +34,7 @@ CHANGES = (
     "unexpected",
     "missing",
     "expired",
+    "detection",
     "not-measured",
 )
 """What a route may ask for: changes between two measurements, then verdicts; `not-measured` is the alarm of silence, of which

@@ -413,7 +413,9 @@ class DetectionLine(TypedDict):
 
 
 class AlertLine(TypedDict):
-    """One alert as it is told, or as it stands. `key` is the idempotency key of the notice that carries it."""
+    """One alert as it is told, or as it stands. `key` is the idempotency key of the notice that carries it; `peers` are other
+    addresses that it is about (the source of a detection).
+    """
 
     v: Literal[1]
     type: Literal["alert"]
@@ -433,6 +435,7 @@ class AlertLine(TypedDict):
     ip: str | None
     port: int | None
     transport: Literal["tcp", "udp"] | None
+    peers: list[str]
     service: str | None
     before: str | None
     after: str | None
