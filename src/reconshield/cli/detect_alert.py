@@ -65,12 +65,9 @@ def open_bell(call: Invocation, policy: Policy | None, *, wanted: bool, least: s
 
 
 def told_text(told: Told) -> str:
-    """`alerts   1 new, 0 changed, 2 over; 1 notice sent, 0 wait`."""
+    """`alerts   1 new, 0 changed, 2 over; 1 sent, 0 waiting`."""
     sent = told.delivered
-    failed = (
-        f", {sent.failed + sent.dead} not accepted (reconshield alert list --undelivered)" if sent.failed + sent.dead else ""
-    )
-    return (
-        f"alerts   {told.opened} new, {told.changed} changed, {told.ended} over; "
-        f"{sent.sent} sent, {told.waiting} waiting{failed}"
-    )
+    refused = sent.failed + sent.dead
+    failed = f", {refused} not accepted (reconshield alert list --undelivered)" if refused else ""
+    counts = f"{told.opened} new, {told.changed} changed, {told.ended} over"
+    return f"alerts   {counts}; {sent.sent} sent, {told.waiting} waiting{failed}"

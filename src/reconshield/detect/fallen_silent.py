@@ -1,4 +1,4 @@
-"""Has a conversation ended? Only data in which its source still speaks can say so: a sensor that was moved sees nothing either."""
+"""Has a conversation ended? Only data in which its source still speaks can say so: a sensor that was moved sees nothing."""
 
 from __future__ import annotations
 
@@ -45,12 +45,11 @@ def fallen_silent(rows: Array, watched: Iterable[Watched]) -> frozenset[str]:
 
 
 def is_end(rows: Array, side: str, address: int) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = rows[f"{side}_lo"] == np.uint64(address & LOW)
-    return found & (rows[f"{side}_hi"] == np.uint64(address >> 64))
+    low, high = rows[f"{side}_lo"] == np.uint64(address & LOW), rows[f"{side}_hi"] == np.uint64(address >> 64)
+    return np.asarray(low & high, bool)
 
 
 def is_transport(rows: Array, name: str) -> NDArray[np.bool_]:
-    number = next((number for number, known in TRANSPORTS.items() if known == name), None)
-    number = int(name) if number is None and name.isdecimal() else number
-    found: NDArray[np.bool_] = rows["transport"] == (number if number is not None else 255)
-    return found
+    """Whether a conversation has a transport, by its name or the number of its protocol."""
+    numbers = {known: number for number, known in TRANSPORTS.items()}
+    return np.asarray(rows["transport"] == numbers.get(name, int(name) if name.isdecimal() else 255), bool)

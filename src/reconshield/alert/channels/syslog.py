@@ -128,6 +128,7 @@ def cef(order: Order, message: Message) -> str:
         "start": round(alert.opened_at * 1000),
         "externalId": event.fingerprint,
         "act": message.status,
+        "src": event.peers[0] if event.peers else None,
         "dst": event.endpoint.ip if event.endpoint else None,
         "dpt": event.endpoint.port if event.endpoint else None,
         "proto": event.endpoint.transport.upper() if event.endpoint else None,
