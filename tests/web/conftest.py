@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from reconshield.access import Role
 from reconshield.jobs import accounts
+from reconshield.jobs.accounts import passwords
 from reconshield.jobs.live import LiveScans
 from reconshield.settings import load_settings
 from reconshield.store.db import Store, open_store
@@ -41,7 +43,9 @@ class Person:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "hasher", lambda: cheap)
     settings = load_settings({"home": str(tmp_path)}, {})
     with open_store(settings.db) as store:
         made = Site(settings=settings, store=store, live=LiveScans(settings))

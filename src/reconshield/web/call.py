@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from secrets import token_bytes
 from typing import TYPE_CHECKING
 
 from fastapi import Request
@@ -17,6 +18,7 @@ from reconshield.errors import UserError
 from reconshield.jobs.live import LiveScans
 from reconshield.settings import Settings
 from reconshield.store.db import Store
+from reconshield.web.kept import KeptReports
 
 if TYPE_CHECKING:
     from reconshield.policy import Policy
@@ -36,6 +38,9 @@ class Site:
     secure: bool = False
     scan_me: bool = False
     policy_file: Path | None = None
+    reports: KeptReports = field(default_factory=KeptReports)
+    secret: bytes = field(default_factory=lambda: token_bytes(32), repr=False)
+    """Signs what the app gives to browsers for the length of its life."""
     clock: Callable[[], float] = time.time
 
     def store_of(self, workspace: str) -> Store:
@@ -62,7 +67,7 @@ class Call:
     client: str
     now: float
     form: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, UploadFile] = field(default_factory=dict)
+    uploads: Mapping[str, tuple[UploadFile, ...]] = field(default_factory=dict)
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property

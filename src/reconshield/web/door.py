@@ -8,7 +8,7 @@ every route of the app and fails for one without a door.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -24,7 +24,7 @@ from reconshield.web.client import client_address
 COOKIE = "rs_session"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM_KINDS = ("application/x-www-form-urlencoded", "multipart/form-data")
-MOST_FIELDS, MOST_FILES = 1000, 8
+MOST_FIELDS, MOST_FILES = 1000, 32
 
 
 class NotSignedIn(UserError):
@@ -46,7 +46,8 @@ class Door:
         self.role = role
         self.by_token = by_token
 
-    async def __call__(self, request: Request) -> Call:
+    async def __call__(self, request: Request) -> AsyncIterator[Call]:
+        """The call, for as long as it takes; what was uploaded with it is closed afterwards."""
         site: Site = request.app.state.site
         now = site.clock()
         visitor = await run_in_threadpool(find_visitor, site, request, now, self.by_token)
@@ -62,15 +63,19 @@ class Door:
         fields = await read_form(request)
         if request.method not in SAFE and (visitor is None or visitor.via == "session"):
             refuse_forged(request, visitor, fields)
-        return make_call(site, request, visitor, now, fields)
+        try:
+            yield make_call(site, request, visitor, now, fields)
+        finally:
+            if fields is not None:
+                await fields.close()
 
 
 def make_call(site: Site, request: Request, visitor: Visitor | None, now: float, fields: FormData | None) -> Call:
     texts: dict[str, list[str]] = {}
-    files: dict[str, UploadFile] = {}
+    files: dict[str, list[UploadFile]] = {}
     for name, value in fields.multi_items() if fields is not None else ():
         if isinstance(value, UploadFile):
-            files[name] = value
+            files.setdefault(name, []).append(value)
         else:
             texts.setdefault(name, []).append(value)
     return Call(
@@ -80,7 +85,7 @@ def make_call(site: Site, request: Request, visitor: Visitor | None, now: float,
         client=client_address(request, site.proxies),
         now=now,
         form={name: values[-1] for name, values in texts.items()},
-        files=files,
+        uploads={name: tuple(sent) for name, sent in files.items()},
         lists={name: tuple(values) for name, values in texts.items()},
     )
 

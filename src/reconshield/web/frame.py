@@ -18,8 +18,8 @@ from markupsafe import Markup
 from reconshield import __version__
 from reconshield.access import Role
 from reconshield.errors import UserError
+from reconshield.report.html.page import Shown, make_plain
 from reconshield.report.html.page import environment as report_environment
-from reconshield.report.html.page import make_plain
 from reconshield.report.site.frame import environment as site_environment
 from reconshield.report.site.frame import frame_values, full_style
 from reconshield.report.site.links import IN_APP
@@ -66,6 +66,7 @@ def app_environment() -> Environment:
         "local_time": local_time,
         "iso_time": iso_time,
         "when": when,
+        "lines": plain_lines,
     }
     return made
 
@@ -83,6 +84,11 @@ def content_environment() -> Environment:
     """For pages of the catalogue without a frame: what is the same for every reader, and is kept."""
     bare = DictLoader({"frame.html.j2": "{% block content %}{% endblock %}"})
     return site_environment().overlay(loader=ChoiceLoader([bare, loader()]))
+
+
+def plain_lines(text: str) -> str:
+    """A text of several lines, each made plain; the line breaks stay what they are."""
+    return Shown("\n".join(str(make_plain(line)) for line in text.split("\n")))
 
 
 def loader() -> ChoiceLoader:

@@ -22,10 +22,11 @@ from reconshield.report.site import indexes
 from reconshield.report.site.links import IN_APP
 from reconshield.report.site.page import page_html
 from reconshield.web.call import Call
-from reconshield.web.door import Viewer
+from reconshield.web.door import Operator, Viewer
 from reconshield.web.failures import Missing
 from reconshield.web.frame import around, catalogue_environment, content_environment, render
-from reconshield.web.port_panel import panel_html
+from reconshield.web.port_panel import analyze, panel_html
+from reconshield.web.runs import exact_run
 
 ROUTER = APIRouter(include_in_schema=False)
 HOLE = "\u0001panel\u0001"
@@ -69,6 +70,25 @@ def port(call: Viewer, port: str) -> Response:
     title, before, after = kept_page(int(port))
     top = render(call, "frame_top.html.j2", "ports", title=title)
     return HTMLResponse("".join((top, before, panel_html(call, int(port)), after, render(call, "frame_foot.html.j2"))))
+
+
+@ROUTER.get("/ports/{port}/panel")
+def panel(call: Viewer, port: int, run: str = "") -> Response:
+    """The panel alone, for its place on the page; `run` is a scan that was started from it."""
+    if not 0 <= port < 65536:
+        raise Missing(f"port {port}")
+    return HTMLResponse(panel_html(call, port, exact_run(call, run).id if run else ""))
+
+
+@ROUTER.post("/ports/{port}/analyze")
+def analyze_port(call: Operator, port: int) -> Response:
+    """Measure just this port on everything that grants cover."""
+    if not 0 <= port < 65536:
+        raise Missing(f"port {port}")
+    run = analyze(call, port)
+    if call.request.headers.get("hx-request"):
+        return HTMLResponse(panel_html(call, port, run))
+    return RedirectResponse(f"/scans/{run}", 303)
 
 
 @ROUTER.get("/services")
