@@ -54,9 +54,14 @@ class Listener:
             made.settimeout(30)
             self.talk(made)
 
-    def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
+    def stop_listening(self) -> None:
+        """From now on connections are refused."""
+        with contextlib.suppress(OSError):  # it was stopped before
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+    def close(self) -> None:
+        self.stop_listening()
         for made in self._open:
             with contextlib.suppress(OSError):
                 made.shutdown(socket.SHUT_RDWR)

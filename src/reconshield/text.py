@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,6 +40,13 @@ def _escape(char: str) -> str:
 def bytes_text(data: bytes) -> str:
     """Bytes as design and JSON Lines have them: printable ASCII as it is, CR, LF and TAB as `\\r\\n\\t`, others `\\xNN`."""
     return "".join(_BYTE[b] for b in data)
+
+
+def hex_rows(data: bytes, width: int = 16) -> Iterator[tuple[str, str, str]]:
+    """Offset, bytes in hexadecimal and as printable ASCII, `width` bytes a row."""
+    for at in range(0, len(data), width):
+        row = data[at : at + width]
+        yield f"{at:04x}", row.hex(" "), "".join(chr(b) if 0x20 <= b < 0x7F else "." for b in row)
 
 
 _BYTE = [chr(b) if 0x20 <= b < 0x7F else f"\\x{b:02x}" for b in range(256)]

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from reconshield.cli.console import Invocation
 from reconshield.cli.runs import AsJson, RunArgument, open_database, print_lines, print_rows, width_of_terminal
-
-if TYPE_CHECKING:
-    from reconshield.report.evidence import EndpointEvidence
-    from reconshield.report.line_types import Line
 
 
 def evidence(
@@ -23,6 +18,7 @@ def evidence(
 ) -> None:
     """What was sent to an endpoint and what came back, with the line that decides."""
     from reconshield.jobs.evidence import load_evidence
+    from reconshield.report.dialogue import evidence_lines
     from reconshield.report.evidence import evidence_rows
 
     call: Invocation = ctx.obj
@@ -33,18 +29,6 @@ def evidence(
         return
     print_rows(call, evidence_rows(seen, width_of_terminal(), run))
     call.suggest(f"reconshield port {seen.endpoint.port}   what this is and how to close it")
-
-
-def evidence_lines(seen: EndpointEvidence) -> Iterator[Line]:
-    """The lines of a run that are about one endpoint."""
-    from reconshield.report.lines import finding_line, held_back_line, observation_line, service_line
-
-    yield observation_line(seen.head.id, seen.observation)
-    if seen.held:
-        yield held_back_line(seen.head.id, seen.held)
-    if seen.service:
-        yield service_line(seen.head.id, seen.service)
-    yield from (finding_line(seen.head.id, finding) for finding in seen.findings)
 
 
 def rejudge(

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +18,17 @@ from typing import TYPE_CHECKING, TextIO
 
 from reconshield.cli.console import Invocation
 from reconshield.errors import UserError
+from reconshield.report.formats import find_format, render_result
 
 if TYPE_CHECKING:
     from reconshield.jobs.scan import Event
     from reconshield.report.result import RunResult
     from reconshield.store.db import Store
 
-FORMATS = ("table", "jsonl", "json", "csv", "html", "markdown", "nmap-xml", "tickets-csv", "tickets-json")
-
 
 def check_format(name: str) -> str:
     """The format, or an error that lists them all."""
-    if name in FORMATS:
-        return name
-    raise UserError(f"unknown format {name!r}", where=f"--format {name}", hint=f"--format one of {', '.join(FORMATS)}")
+    return find_format(name).name
 
 
 @dataclass(slots=True)
@@ -95,36 +92,6 @@ def write_result(
         write_table(call, result, stream, all_states=all_states, to_file=to_file)
     else:
         stream.writelines(render_result(result, format_, with_evidence=with_evidence))
-
-
-def render_result(result: RunResult, format_: str, *, with_evidence: bool) -> Iterable[str]:
-    """The text of a result in pieces. Each format is loaded when it is asked for."""
-    from reconshield.report import lines, sheet
-
-    pieces: Iterable[str]
-    if format_ == "jsonl":
-        pieces = lines.dump_lines(lines.result_lines(result))
-    elif format_ == "json":
-        pieces = [lines.result_document(result) + "\n"]
-    elif format_ == "csv":
-        pieces = sheet.csv_text(result)
-    elif format_ == "html":
-        from reconshield.report.html import html_text
-
-        pieces = html_text(result, with_evidence=with_evidence)
-    elif format_ == "markdown":
-        from reconshield.report.markdown import markdown_text
-
-        pieces = markdown_text(result)
-    elif format_ == "nmap-xml":
-        from reconshield.report.nmap_xml import nmap_xml_text
-
-        pieces = nmap_xml_text(result)
-    else:
-        from reconshield.report.tickets import tickets_csv, tickets_json
-
-        pieces = tickets_csv(result) if format_ == "tickets-csv" else [tickets_json(result)]
-    return pieces
 
 
 def write_table(call: Invocation, result: RunResult, stream: TextIO, *, all_states: bool, to_file: bool) -> None:

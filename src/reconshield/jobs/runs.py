@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from reconshield.jobs.results import load_head
 from reconshield.report.listing import RunEntry
 from reconshield.store.db import Store
-from reconshield.store.observations import count_open
-from reconshield.store.runs import list_runs
-from reconshield.store.services import count_findings
+from reconshield.store.observations import count_open, count_open_of
+from reconshield.store.runs import Run, list_runs, page_of_runs
+from reconshield.store.services import count_findings, count_findings_of
 from reconshield.store.upkeep import backup, compact, prune_runs
 
 
@@ -20,6 +22,41 @@ def list_entries(store: Store, limit: int | None = None) -> list[RunEntry]:
         RunEntry(load_head(run), run.state, run.finished, opened.get(run.id, 0), findings.get(run.id, 0))
         for run in list_runs(store, limit)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run in a page of the list: what it found, who began it, and what ended it early ("paused", "stopped", …)."""
+
+    entry: RunEntry
+    by: str | None
+    ending: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """A page of the list, the newest first; `last` is the run after which the next page begins, None at the end."""
+
+    rows: tuple[RunRow, ...]
+    last: str | None
+
+
+def list_page(store: Store, limit: int, *, after: Run | None = None, states: Collection[str] = ()) -> RunPage:
+    """A page of runs; only the runs of the page are counted, so it costs the same in a long history."""
+    found = page_of_runs(store, limit + 1, before=after, states=states)
+    return RunPage(tuple(row_of_run(store, run) for run in found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+
+def row_of_run(store: Store, run: Run) -> RunRow:
+    opened = (run.summary or {}).get("open")
+    entry = RunEntry(
+        load_head(run),
+        run.state,
+        run.finished,
+        int(opened) if opened is not None else count_open_of(store, run.id),
+        count_findings_of(store, run.id),
+    )
+    return RunRow(entry, run.options.get("by"), (run.options.get("ending") or {}).get("how"))
 
 
 def remove_old_runs(store: Store, older_than: float) -> dict[str, int]:

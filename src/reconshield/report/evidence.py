@@ -21,6 +21,8 @@ SHOWN_TURNS = 24
 NO_TURN = Turn("", b"", b"")
 MARK = 17
 """Columns for what a line shows, at the end of it."""
+DECIDES = "decides"
+"""The mark of the turn that a finding rests on."""
 LOGIN_WORDS = ("USER", "LOGIN", "AUTH", "STLS", "STARTTLS", "PASS")
 """Of a long answer, lines with these are shown before others that a finding quotes."""
 NOT_SENT: dict[str, tuple[str, ...]] = {
@@ -182,10 +184,10 @@ def dialogue_rows(seen: EndpointEvidence, finding: Finding | None, width: int) -
         gap = width - width_of(line) - MARK + 2
         if entry.mark and gap < 0:
             yield [Span(line)]
-            yield [Span(" " * max(width - MARK + 2, 0)), Span(entry.mark, "bold" if entry.mark == "decides" else "dim")]
+            yield [Span(" " * max(width - MARK + 2, 0)), Span(entry.mark, "bold" if entry.mark == DECIDES else "dim")]
         else:
             pad = " " * gap if entry.mark else ""
-            yield [Span(line + pad), Span(entry.mark, "bold" if entry.mark == "decides" else "dim")]
+            yield [Span(line + pad), Span(entry.mark, "bold" if entry.mark == DECIDES else "dim")]
     if len(turns) > len(shown):
         yield [Span(f"  {count(len(turns) - len(shown))} more: add --json", "dim")]
 
@@ -210,26 +212,41 @@ def first_entry(seen: EndpointEvidence) -> Entry:
 
 
 def turn_entries(seen: EndpointEvidence, turns: tuple[Turn, ...], finding: Finding | None, room: int) -> Iterator[Entry]:
-    service = seen.service.service if seen.service else None
     words = quoted_words(finding)
-    decides = deciding_turn(turns, words, service.probe if service else None) if finding else -1
+    for turn, mark in zip(turns, turn_marks(seen, turns, finding), strict=True):
+        more = ", then TLS" if mark.upgraded else ""
+        answer = received_text(turn.received, room - len(more), words if mark.text == DECIDES else ())
+        yield Entry(turn.ms, sent_text(turn), answer + more, mark.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a turn shows: that it decides, or the rung of the ladder that it reached first. `upgraded`: TLS begins after it."""
+
+    text: str
+    upgraded: bool
+
+
+def turn_marks(seen: EndpointEvidence, turns: tuple[Turn, ...], finding: Finding | None) -> Iterator[Mark]:
+    """What each turn of a dialogue shows."""
+    service = seen.service.service if seen.service else None
+    decides = deciding_turn(turns, quoted_words(finding), service.probe if service else None) if finding else -1
     heard = next((at for at, turn in enumerate(turns) if turn.received), -1)
     matched = max(
         (at for at, turn in enumerate(turns) if service and turn.probe == service.probe and turn.received), default=-1
     )
     for at, turn in enumerate(turns):
         upgraded = at + 1 < len(turns) and turns[at + 1].tls and not turn.tls
-        answer = received_text(turn.received, room - (10 if upgraded else 0), words if at == decides else ())
         mark = ""
         if at == decides:
-            mark = "decides"
+            mark = DECIDES
         elif upgraded and service and service.rung is Rung.TLS_IDENTITY:
             mark = "rung: TLS"
         elif at == heard:
             mark = "rung: bytes"
         elif at == matched and service and service.confidence is Confidence.CONFIRMED:
             mark = "rung: protocol"
-        yield Entry(turn.ms, sent_text(turn), answer + (", then TLS" if upgraded else ""), mark)
+        yield Mark(mark, upgraded)
 
 
 def quoted_words(finding: Finding | None) -> tuple[str, ...]:

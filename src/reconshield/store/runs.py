@@ -7,13 +7,13 @@ permutation again, its blocks say what is done (`observations`).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import Select, and_, func, insert, or_, select, update
 
 from reconshield.errors import UserError
 from reconshield.model import Json
@@ -140,6 +140,35 @@ def find_run(store: Store, text: str) -> Run:
         found = match_id(ids, wanted)
         row = connection.execute(select(RUNS).where(RUNS.c.workspace == store.workspace, RUNS.c.id == found)).mappings().one()
     return run_of(row)
+
+
+def get_run(store: Store, run_id: str) -> Run | None:
+    """The run of exactly this id; None where the workspace has none."""
+    query = select(RUNS).where(RUNS.c.workspace == store.workspace, RUNS.c.id == run_id)
+    with store.read() as connection:
+        row = connection.execute(query).mappings().first()
+    return run_of(row) if row is not None else None
+
+
+def page_of_runs(store: Store, limit: int, *, before: Run | None = None, states: Collection[str] = ()) -> list[Run]:
+    """The newest runs first, of these states if any are named; those that began before a run, where one is given."""
+    query = select(RUNS).where(RUNS.c.workspace == store.workspace)
+    if states:
+        query = query.where(RUNS.c.state.in_(states))
+    if before is not None:
+        mark = run_key(store, before.id).scalar_subquery()
+        earlier = and_(RUNS.c.started == before.started, RUNS.c.key < mark)
+        query = query.where(or_(RUNS.c.started < before.started, earlier))
+    query = query.order_by(*(column.desc() for column in IN_TIME)).limit(limit)
+    with store.read() as connection:
+        return [run_of(row) for row in connection.execute(query).mappings()]
+
+
+def count_states(store: Store) -> dict[str, int]:
+    """How many runs there are in each state."""
+    query = select(RUNS.c.state, func.count().label("number")).where(RUNS.c.workspace == store.workspace)
+    with store.read() as connection:
+        return {row.state: row.number for row in connection.execute(query.group_by(RUNS.c.state))}
 
 
 def match_id(ids: list[str], wanted: str) -> str:

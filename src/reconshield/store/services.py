@@ -65,6 +65,14 @@ def count_findings(store: Store) -> dict[str, int]:
         return {row.run: row.number for row in connection.execute(query)}
 
 
+def count_findings_of(store: Store, run_id: str) -> int:
+    """How many findings one run has."""
+    query = select(func.count()).select_from(FINDINGS)
+    with store.read() as connection:
+        mine = (FINDINGS.c.workspace == store.workspace, FINDINGS.c.run == run_id)
+        return int(connection.execute(query.where(*mine)).scalar_one())
+
+
 def services(store: Store, run_id: str, endpoint: Endpoint | None = None) -> list[Service]:
     """The services of a run by address, port and transport; with `endpoint` only that one."""
     return [service_of(row) for row in rows_of(store, SERVICES, run_id, endpoint)]

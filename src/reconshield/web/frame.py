@@ -7,6 +7,7 @@ network too, so every value passes `make_plain` (control characters become visib
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -17,13 +18,15 @@ from markupsafe import Markup
 
 from reconshield import __version__
 from reconshield.access import Role
+from reconshield.addresses import PortSet
 from reconshield.errors import UserError
+from reconshield.report import answer
 from reconshield.report.html.page import Shown, make_plain
 from reconshield.report.html.page import environment as report_environment
 from reconshield.report.site.frame import environment as site_environment
 from reconshield.report.site.frame import frame_values, full_style
 from reconshield.report.site.links import IN_APP
-from reconshield.text import count, duration, iso_time, local_time, plural
+from reconshield.text import count, duration, hex_rows, iso_time, local_time, percent, plural, rate
 from reconshield.web.call import Call
 
 NAVIGATION: tuple[tuple[str, str, str, Role], ...] = (
@@ -67,7 +70,14 @@ def app_environment() -> Environment:
         "iso_time": iso_time,
         "when": when,
         "lines": plain_lines,
+        "when_exact": when_exact,
+        "pace": rate,
+        "share": share,
+        "hex_rows": hex_rows,
+        "typed": typed,
+        "ranges": ranges,
     }
+    made.globals |= {"answer": answer}
     return made
 
 
@@ -103,6 +113,27 @@ def when(at: float | None) -> Markup:
         return Markup("never")
     exact = iso_time(at)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(exact, exact, local_time(at))
+
+
+def when_exact(at: float) -> Markup:
+    """The same with its seconds, where the order of things matters."""
+    exact = iso_time(at)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(exact, exact, local_time(at, seconds=True))
+
+
+def share(pair: tuple[float, float]) -> str:
+    """`54 %` of a part and its whole."""
+    return percent(*pair)
+
+
+def ranges(ports: Iterable[int]) -> str:
+    """`515,9100-9107`."""
+    return PortSet(tcp=tuple((port, port) for port in ports)).text()
+
+
+def typed(text: str) -> str:
+    """What somebody typed into a field of several lines, given back as it was; it still is escaped."""
+    return Shown(text.replace("\r\n", "\n"))
 
 
 @cache

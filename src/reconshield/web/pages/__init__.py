@@ -1,10 +1,27 @@
 """Pages for people, one file a noun; the order is that in which addresses are compared."""
 
-from reconshield.web.pages import account, alerts, catalogue, detections, entry, exposures, firewall, grants, me, policy
+from reconshield.web.pages import (
+    account,
+    alerts,
+    catalogue,
+    detections,
+    entry,
+    evidence,
+    exposures,
+    firewall,
+    grants,
+    me,
+    policy,
+    runs,
+    scans,
+)
 
 ROUTERS = (
     entry.ROUTER,
     catalogue.ROUTER,
+    scans.ROUTER,
+    runs.ROUTER,
+    evidence.ROUTER,
     exposures.ROUTER,
     alerts.ROUTER,
     firewall.ROUTER,

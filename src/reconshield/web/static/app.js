@@ -44,3 +44,27 @@ document.addEventListener("click", async (event) => {
   button.textContent = "Copied";
   setTimeout(() => { button.textContent = before; }, 1500);
 });
+
+// A scan's live updates: when they stop, the page says since when; the scan goes on. When the scan ends, focus stays with its page.
+const timeNow = () => new Date().toLocaleTimeString();
+const lostNote = () => document.getElementById("lost");
+document.addEventListener("htmx:sseError", () => {
+  const note = lostNote();
+  if (note && note.hidden) {
+    note.textContent = `Live updates stopped at ${timeNow()}; the scan goes on. `;
+    const again = document.createElement("a");
+    again.href = location.href;
+    again.textContent = "Retry";
+    note.append(again);
+    note.hidden = false;
+  }
+});
+document.addEventListener("htmx:sseOpen", () => {
+  const note = lostNote();
+  if (note) note.hidden = true;
+});
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target.id === "run" && document.activeElement === document.body) {
+    document.getElementById("run").focus({ preventScroll: true });
+  }
+});

@@ -1,0 +1,184 @@
+"""One run: live while it is measured, then what came out of it; and what can be done with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
+
+from reconshield.errors import Refused, UserError
+from reconshield.jobs.comparison import compare_runs
+from reconshield.jobs.coverage import is_import
+from reconshield.jobs.live_state import LiveState, stored_state
+from reconshield.jobs.rejudge import rejudge_run
+from reconshield.jobs.results import load_head
+from reconshield.jobs.run_export import export_run
+from reconshield.jobs.scan import prepare_resume
+from reconshield.jobs.scan_request import ScanRequest
+from reconshield.report.changes import ORDER, sentence, spoken, worst_first
+from reconshield.report.formats import KNOWN, find_format
+from reconshield.store.runs import Run, list_runs
+from reconshield.web.call import Call
+from reconshield.web.door import Analyst, Operator, Viewer
+from reconshield.web.failures import Missing
+from reconshield.web.frame import page, render
+from reconshield.web.run_result import result_values
+from reconshield.web.runs import exact_run
+from reconshield.web.stream import stream_of
+
+ROUTER = APIRouter(include_in_schema=False)
+COMPARED = 200
+"""Changes and re-judged endpoints that a page lists."""
+PICKED = 50
+"""Runs that are offered for a comparison."""
+
+
+@ROUTER.get("/scans/{run_id}")
+def show_run(call: Viewer, run_id: str) -> Response:
+    return run_page(call, exact_run(call, run_id))
+
+
+@ROUTER.get("/scans/{run_id}/part")
+def show_part(call: Viewer, run_id: str) -> Response:
+    """The content of the page without its frame: what takes the place of the progress when a scan has ended."""
+    run = exact_run(call, run_id)
+    return HTMLResponse(render(call, "run_part.html.j2", "scans", **run_values(call, run)))
+
+
+@ROUTER.get("/scans/{run_id}/events")
+def watch_run(call: Viewer, run_id: str) -> Response:
+    """Progress as it happens, and the end."""
+    return stream_of(call, exact_run(call, run_id).id)
+
+
+def run_page(call: Call, run: Run, error: UserError | None = None) -> Response:
+    status = 200 if error is None else 403 if isinstance(error, Refused) else 422
+    return page(call, "run.html.j2", "scans", status, error=error, **run_values(call, run))
+
+
+def run_values(call: Call, run: Run) -> dict[str, Any]:
+    """What the templates of a run print: its progress while it is measured, its result afterwards."""
+    state = live_state(call, run)
+    head = load_head(run)
+    values = {"title": f"Scan {run.id}", "run": run, "head": head, "state": state, "imported": is_import(run)}
+    if state is not None or (is_import(run) and run.summary is None):
+        return values
+    return values | {"formats": KNOWN} | result_values(call, run)
+
+
+def live_state(call: Call, run: Run) -> LiveState | None:
+    """How far a run is; None for one that has ended."""
+    state = call.site.live.state(call.who.workspace, run.id)
+    if state is not None and state.phase != "ended":
+        return state
+    return stored_state(call.store, run.id) if run.state == "running" else None
+
+
+@ROUTER.post("/scans/{run_id}/stop")
+def stop_run(call: Operator, run_id: str) -> Response:
+    """End it; what was measured is kept."""
+    run = exact_run(call, run_id)
+    call.site.live.stop(call.store, run.id)
+    return RedirectResponse(f"/scans/{run.id}", 303)
+
+
+@ROUTER.post("/scans/{run_id}/pause")
+def pause_run(call: Operator, run_id: str) -> Response:
+    """End it for now, and remember that somebody means to go on."""
+    run = exact_run(call, run_id)
+    call.site.live.pause(call.store, run.id)
+    return RedirectResponse(f"/scans/{run.id}", 303)
+
+
+@ROUTER.post("/scans/{run_id}/resume")
+def resume_run(call: Operator, run_id: str) -> Response:
+    """Go on at the first unfinished block: authorised anew, under the name of who goes on."""
+    run = exact_run(call, run_id)
+    try:
+        request = ScanRequest((), exempt_own=False, actor=call.actor)
+        refuse_running(call, run)
+        prepared = prepare_resume(call.store, run.id, request, call.now, call.settings.home)
+        call.site.live.start(call.store, replace(prepared, policy=call.policy()[0]), call.actor)
+    except UserError as error:
+        return run_page(call, run, error)
+    return RedirectResponse(f"/scans/{run.id}", 303)
+
+
+def refuse_running(call: Call, run: Run) -> None:
+    """A run that is measured here is not begun a second time, and no grant is asked for it."""
+    state = call.site.live.state(call.who.workspace, run.id)
+    if state is not None and state.phase != "ended":
+        raise UserError("this run is being measured", where=run.id, hint="watch it, or stop it first")
+
+
+@ROUTER.get("/scans/{run_id}/export/{name}")
+def export(call: Viewer, run_id: str, name: str, evidence: bool = False) -> Response:
+    """The result as a file, in any format; sent while it is written."""
+    run = exact_run(call, run_id)
+    try:
+        chosen = find_format(name)
+    except UserError as error:
+        raise Missing(f"format {name[:40]}") from error
+    pieces = export_run(call.store, run.id, chosen, policy=call.policy()[0], with_evidence=evidence)
+    headers = {"content-disposition": f'attachment; filename="{run.id}.{chosen.suffix}"'}
+    return StreamingResponse(pieces, media_type=f"{chosen.media}; charset=utf-8", headers=headers)
+
+
+@ROUTER.get("/scans/{run_id}/rejudge")
+def show_rejudgement(call: Analyst, run_id: str) -> Response:
+    """What today's probes and checks say of the kept dialogues. No packet is sent, and nothing is changed."""
+    again = rejudge_run(call.store, exact_run(call, run_id).id)
+    shown = again.changes[:COMPARED]
+    return page(call, "rejudged.html.j2", "scans", title="Judged again", again=again, shown=shown)
+
+
+@ROUTER.post("/scans/{run_id}/rejudge")
+def save_rejudgement(call: Operator, run_id: str) -> Response:
+    """Keep that judgement in place of the old one."""
+    run = exact_run(call, run_id)
+    rejudge_run(call.store, run.id, save=True)
+    return RedirectResponse(f"/scans/{run.id}", 303)
+
+
+@ROUTER.get("/scans/{run_id}/diff")
+def choose_other(call: Viewer, run_id: str, other: str = "") -> Response:
+    """Which run to compare with: those from the same vantage first, for only they can tell opened from closed."""
+    run = exact_run(call, run_id)
+    if other:
+        return RedirectResponse(f"/scans/{run.id}/diff/{exact_run(call, other).id}", 303)
+    return page(call, "run_diff.html.j2", "scans", title="Compare", run=run, others=others_of(call, run), found=None)
+
+
+@ROUTER.get("/scans/{run_id}/diff/{other_id}")
+def compare(call: Viewer, run_id: str, other_id: str, kind: str = "") -> Response:
+    """What changed between two runs, the earlier one first whichever was named first."""
+    run, other = exact_run(call, run_id), exact_run(call, other_id)
+    before, after = sorted((run, other), key=lambda each: (each.started, each.id))
+    found = compare_runs(call.store, before.id, after.id)
+    changes = sorted((c for c in found.changes if kind in {"", c.kind}), key=worst_first)
+    kinds = [(each, sum(change.kind == each for change in found.changes)) for each in ORDER]
+    return page(
+        call,
+        "run_diff.html.j2",
+        "scans",
+        title="Compare",
+        run=run,
+        other=other,
+        others=others_of(call, run),
+        found=found,
+        shown=[
+            (change, spoken(change.service_after or change.service_before), sentence(change)) for change in changes[:COMPARED]
+        ],
+        matching=len(changes),
+        kinds=[(each, number) for each, number in kinds if number],
+        kind=kind,
+    )
+
+
+def others_of(call: Call, run: Run) -> list[tuple[Run, str]]:
+    """The runs that can be compared with this one, each with what it measured; those from its own vantage first."""
+    ended = [each for each in list_runs(call.store, 4 * PICKED) if each.id != run.id and each.state in {"complete", "partial"}]
+    ended.sort(key=lambda each: each.vantage != run.vantage)
+    return [(each, ", ".join(load_head(each).targets[:3])) for each in ended[:PICKED]]
