@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import math
+from datetime import UTC, datetime, timedelta, timezone
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconshield.detect.columns import addresses, cut_table, decimals, integers, labels
+from reconshield.detect.columns import addresses, cut_table, decimals, integers, labels, moments
 
 FIELD = st.binary(max_size=24).filter(lambda field: not set(field) & {9, 10, 13})
 NUMBER = st.from_regex(rb"[0-9]{1,12}(\.[0-9]{1,6})?", fullmatch=True)
@@ -81,3 +82,21 @@ def slow_address(field: bytes) -> int | None:
     if isinstance(address, ipaddress.IPv6Address):
         return int(address) if address.scope_id is None else None
     return 0xFFFF_0000_0000 | int(address)
+
+
+@given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)), st.integers(-1439, 1439))
+def test_moments_are_those_of_the_calendar(local: datetime, east: int) -> None:
+    moment = local.replace(tzinfo=timezone(timedelta(minutes=east)))
+    text = moment.strftime("%m-%dT%H:%M:%S.%f%z")
+    value, right = moments(cut_table(f"{moment.year:04}-{text}\n".encode(), 9, 1).column(0))
+    assert right.all()
+    assert math.isclose(value[0], (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds(), abs_tol=1e-4)
+
+
+def test_what_is_no_moment() -> None:
+    bad = ["2025-02-29T00:00:00.000000+0000", "2025-13-01T00:00:00.000000+0000", "2025-00-01T00:00:00.000000+0000"]
+    bad += ["2025-01-01T24:00:00.000000+0000", "2025-01-01T00:60:00.000000+0000", "2025-01-01T00:00:00.00000x+0000"]
+    bad += ["2025-01-01 00:00:00.000000+0000", "2025-01-01T00:00:00.000000 0000", "2025-01-01T00:00:00Z", "", "-"]
+    value, right = moments(cut_table("".join(f"{text}\n" for text in bad).encode(), 9, 1).column(0))
+    assert not right.any()
+    assert all(math.isnan(found) for found in value.tolist())

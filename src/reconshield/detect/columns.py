@@ -152,6 +152,49 @@ def decimals(column: Column) -> tuple[NDArray[np.float64], Mask]:
     return np.where(right, value / POWERS[scale], np.nan), right
 
 
+MOMENT = 31
+MOMENT_MARKS = {4: b"-", 7: b"-", 10: b"T", 13: b":", 16: b":", 19: b"."}
+MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+DAYS_BEFORE_EPOCH = 719_468
+
+
+def moments(column: Column) -> tuple[NDArray[np.float64], Mask]:
+    """Unix seconds of times like `2026-11-27T10:00:00.123456+0000`; NaN where the field is none of exactly that form."""
+    right = column.length == MOMENT
+    grid = column.grid(MOMENT)
+    for place, mark in MOMENT_MARKS.items():
+        right &= grid[place] == mark[0]
+    digit = grid - ZERO
+
+    def number(first: int, count: int) -> NDArray[np.int64]:
+        nonlocal right
+        value = np.zeros(column.start.size, np.int64)
+        for place in range(first, first + count):
+            right = right & (digit[place] < 10)
+            value = value * 10 + digit[place]
+        return value
+
+    year, month, day = number(0, 4), number(5, 2), number(8, 2)
+    hour, minute, second, fraction = number(11, 2), number(14, 2), number(17, 2), number(20, 6)
+    east = number(27, 2) * 3600 + number(29, 2) * 60
+    leap = (month == 2) & (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    right = right & (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
+    right &= day <= MONTH_DAYS[np.minimum(month, 12)] + leap
+    right &= (hour < 24) & (minute < 60) & (second < 60) & (east < 86_400) & np.isin(grid[26], (43, 45))
+    east = np.where(grid[26] == 45, -east, east)
+    whole = days_of(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - east
+    return np.where(right, whole + fraction / 1e6, np.nan), right
+
+
+def days_of(year: NDArray[np.int64], month: NDArray[np.int64], day: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Days since 1970: years begin in March, so that the leap day is the last."""
+    year = year - (month <= 2)
+    era = year // 400
+    of_era = year - era * 400
+    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return np.asarray(era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - DAYS_BEFORE_EPOCH, np.int64)
+
+
 def addresses(column: Column) -> tuple[NDArray[np.uint64], NDArray[np.uint64], Mask]:
     """High and low halves of each address, IPv4 v4-mapped; and where the field is an address."""
     low, right = _ipv4(column)

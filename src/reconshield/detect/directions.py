@@ -58,7 +58,7 @@ class Directions:
         answer, sure = self._find_answers(rows, flags)
         rows["marks"] |= np.where(sure, 0, Mark.UNSURE).astype(np.uint8)
         turn(rows, answer)
-        requests, answers = find_pairs(rows, answer, sensor)
+        requests, answers = find_pairs(rows, self._hash(rows), answer, sensor)
         set_states(rows, flags, answer, requests, answers)
         remain = put_together(rows, requests, answers)
         return self._follow(rows[remain], (sure & ~answer)[remain], sensor[remain])
@@ -68,9 +68,10 @@ class Directions:
         sure = (rows["transport"] == TCP) & (flags > 0) & (flags & SYN != 0)
         answer = np.where(sure, flags & SYN_ACK == SYN_ACK, rows["sport"] < rows["dport"])
         straight, turned = self._hash(rows), self._hash(rows, swapped=True)
-        known = np.unique(np.concatenate([self._keys, np.where(answer, turned, straight)[sure]]))
-        there, back = np.isin(straight, known), np.isin(turned, known)
-        answer = np.where(~sure & (there != back), back, answer)
+        guessed = np.flatnonzero(~sure)
+        fresh = np.sort(np.where(answer, turned, straight)[sure])
+        there, back = (self._find(keys[guessed])[1] | find(fresh, keys[guessed])[1] for keys in (straight, turned))
+        answer[guessed] = np.where(there != back, back, answer[guessed])
         portless = np.isin(rows["transport"], PORTLESS) | ((rows["sport"] == 0) & (rows["dport"] == 0))
         return np.asarray(answer & ~portless, bool), np.asarray(sure, bool)
 
@@ -122,10 +123,7 @@ class Directions:
         return np.asarray(mine, bool)
 
     def _find(self, keys: Array) -> tuple[Array, Mask]:
-        at = np.searchsorted(self._keys, keys)
-        known = at < self._keys.size
-        known[known] = self._keys[at[known]] == keys[known]
-        return at, known
+        return find(self._keys, keys)
 
     def _look(self, values: Array, at: Array) -> Array:
         """Values at places that may lie behind the end; those count for nothing."""
@@ -136,14 +134,29 @@ class Directions:
         here, fresh = at[known], at[~known]
         self._begin[here], self._sensor[here] = begin[known], sensor[known]
         self._last[here] = np.fmax(self._last[here], last[known])
-        self._keys = np.insert(self._keys, fresh, keys[~known])
-        self._begin = np.insert(self._begin, fresh, begin[~known])
-        self._last = np.insert(self._last, fresh, last[~known])
-        self._sensor = np.insert(self._sensor, fresh, sensor[~known])
+        added = np.zeros(self._keys.size + fresh.size, bool)
+        added[fresh + np.arange(fresh.size)] = True
+        self._keys, self._begin = widen(self._keys, added, keys[~known]), widen(self._begin, added, begin[~known])
+        self._last, self._sensor = widen(self._last, added, last[~known]), widen(self._sensor, added, sensor[~known])
         if self._keys.size > MOST_KNOWN:
             newest = np.sort(np.argsort(self._last, kind="stable")[-MOST_KNOWN // 2 :])
             self._keys, self._begin = self._keys[newest], self._begin[newest]
             self._last, self._sensor = self._last[newest], self._sensor[newest]
+
+
+def find(ordered: Array, keys: Array) -> tuple[Array, Mask]:
+    """Where each key stands among ordered ones, or would; and which are there."""
+    at = np.searchsorted(ordered, keys)
+    known = at < ordered.size
+    known[known] = ordered[at[known]] == keys[known]
+    return at, known
+
+
+def widen(values: Array, added: Mask, more: Array) -> Array:
+    """Values with more of them in the places that are added."""
+    wider = np.empty(added.size, values.dtype)
+    wider[added], wider[~added] = more, values
+    return wider
 
 
 def first_of_each(ordered: Array) -> Mask:
@@ -164,9 +177,11 @@ def turn(rows: Rows, where: Mask) -> None:
         rows[one][where], rows[other][where] = turned[other], turned[one]
 
 
-def find_pairs(rows: Rows, answer: Mask, sensor: Array) -> tuple[Array, Array]:
-    """Places of requests, and for each the place of its answer. `answer` says which rows were turned."""
-    order = np.lexsort([answer, sensor, *(rows[name] for name in SAME)])
+def find_pairs(rows: Rows, key: Array, answer: Mask, sensor: Array) -> tuple[Array, Array]:
+    """Places of requests, and for each the place of its answer. `answer` says which rows were turned; `key` brings those of the
+    same ends together.
+    """
+    order = np.lexsort([answer, sensor, rows["end"], rows["start"], key])
     one, two = order[:-1], order[1:]
     found = ~answer[one] & answer[two] & (sensor[one] == sensor[two])
     for name in SAME:

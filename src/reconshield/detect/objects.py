@@ -21,17 +21,16 @@ def read_objects(chunks: Chunks) -> Iterator[tuple[int, Object] | Bad]:
             yield Bad(f"line {piece.line}", "the line is longer than 1 MiB")
             continue
         for number, line in enumerate(piece.data.split(b"\n"), piece.first):
-            if not line or line.isspace():
-                continue
-            try:
-                found = orjson.loads(line)
-            except ValueError as error:
-                yield Bad(f"line {number}", f"no JSON: {error}")
-                continue
-            if isinstance(found, dict):
-                yield number, found
-            else:
-                yield Bad(f"line {number}", "no JSON object")
+            if line and not line.isspace():
+                yield read_object(number, line)
+
+
+def read_object(number: int, line: bytes) -> tuple[int, Object] | Bad:
+    try:
+        found = orjson.loads(line)
+    except ValueError as error:
+        return Bad(f"line {number}", f"no JSON: {error}")
+    return (number, found) if isinstance(found, dict) else Bad(f"line {number}", "no JSON object")
 
 
 def first_objects(head: bytes, count: int = 5) -> list[Object]:

@@ -11,10 +11,15 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from reconshield.detect.builder import Builder, Record, whole
+from reconshield.detect.eve_flows import Columns
 from reconshield.detect.flows import UNRECOGNISED, Bad, Chunks, FlowState, Item, Mark, Naming, Reader
-from reconshield.detect.objects import Object, first_objects, read_objects
+from reconshield.detect.objects import Object, first_objects, read_object
 from reconshield.detect.objects import read_moment as parse_moment
+from reconshield.detect.pieces import TooLong, cut_lines
+from reconshield.detect.shapes import Lines
 
 TRANSPORTS = {"TCP": 6, "UDP": 17, "ICMP": 1, "IPv6-ICMP": 58, "SCTP": 132, "GRE": 47, "ESP": 50}
 APPS = {
@@ -34,33 +39,73 @@ read_moment = lru_cache(65_536)(parse_moment)
 
 
 def read(chunks: Chunks) -> Iterator[Item]:
-    builder, partial, told = Builder(), dict[int, tuple[int, Object]](), set[int]()
-    for found in read_objects(chunks):
-        if isinstance(found, Bad):
-            yield found
+    builder, remarks = Builder(), Remarks()
+    columns = Columns(lambda name: TRANSPORTS.get(name, 0), lambda name: builder.names.number(app_name(name)), builder.names)
+    for piece in cut_lines(chunks):
+        if isinstance(piece, TooLong):
+            yield Bad(f"line {piece.line}", "the line is longer than 1 MiB")
             continue
-        number, event = found
-        try:
-            kind = event.get("event_type")
-            if kind == "flow":
-                builder.add(read_flow(event, number))
-                note_told(event.get("flow_id"), partial, told)
-            elif kind == "netflow":
-                builder.add(read_netflow(event, number))
-            elif "src_ip" in event and "dest_ip" in event:
-                if isinstance(kind, str) and kind in NAMES:
-                    yield from read_names(event, kind)
-                keep_partial(event, number, partial, told)
-        except WRONG_SHAPE as error:
-            yield Bad(f"line {number}", f"the event lacks or misuses {error}")
-        if builder.full:
-            yield from builder.take()
-    for number, event in partial.values():
+        lines = Lines(piece)
+        left = np.ones(lines.count, bool)
+        for flows, ids, places in columns.take(lines, piece.first):
+            left[places] = False
+            remarks.note(ids.tolist())
+            yield flows
+        for place in np.flatnonzero(left).tolist():
+            line = lines.line(place)
+            if line and not line.isspace():
+                yield from read_line(read_object(piece.first + place, line), builder, remarks)
+            if builder.full:
+                yield from builder.take()
+    for number, event in remarks.events.values():
         try:
             builder.add(read_partial(event, number))
         except WRONG_SHAPE as error:
             yield Bad(f"line {number}", f"the event lacks or misuses {error}")
     yield from builder.take()
+
+
+def read_line(found: tuple[int, Object] | Bad, builder: Builder, remarks: Remarks) -> Iterator[Item]:
+    """Take in an event that is not read by columns."""
+    if isinstance(found, Bad):
+        yield found
+        return
+    number, event = found
+    try:
+        kind = event.get("event_type")
+        if kind == "flow":
+            builder.add(read_flow(event, number))
+            if isinstance(flow_id := event.get("flow_id"), int):
+                remarks.note([flow_id])
+        elif kind == "netflow":
+            builder.add(read_netflow(event, number))
+        elif "src_ip" in event and "dest_ip" in event:
+            if isinstance(kind, str) and kind in NAMES:
+                yield from read_names(event, kind)
+            remarks.keep(event, number)
+    except WRONG_SHAPE as error:
+        yield Bad(f"line {number}", f"the event lacks or misuses {error}")
+
+
+class Remarks:
+    """Events about flows that no flow event has told of yet: the first of each."""
+
+    def __init__(self) -> None:
+        self.events: dict[int, tuple[int, Object]] = {}
+        self._told: set[int] = set()
+
+    def note(self, flow_ids: list[int]) -> None:
+        """The flow events came: remarks on these flows are no flows of their own."""
+        if self.events:
+            for flow_id in self.events.keys() & set(flow_ids):
+                del self.events[flow_id]
+        self._told.update(flow_ids[: max(0, MOST_PARTIAL - len(self._told))])
+
+    def keep(self, event: Object, number: int) -> None:
+        flow_id = event.get("flow_id")
+        known = flow_id in self._told or flow_id in self.events
+        if isinstance(flow_id, int) and not known and len(self.events) < MOST_PARTIAL:
+            self.events[flow_id] = number, event
 
 
 def read_flow(event: Object, number: int) -> tuple[Any, ...]:
@@ -144,20 +189,6 @@ SPOKEN = frozenset(
 
 def app_name(name: str) -> str:
     return APPS.get(name, name)
-
-
-def note_told(flow_id: object, partial: dict[int, tuple[int, Object]], told: set[int]) -> None:
-    """The flow event came: remarks on this flow are no flows of their own."""
-    if isinstance(flow_id, int):
-        partial.pop(flow_id, None)
-        if len(told) < MOST_PARTIAL:
-            told.add(flow_id)
-
-
-def keep_partial(event: Object, number: int, partial: dict[int, tuple[int, Object]], told: set[int]) -> None:
-    flow_id = event.get("flow_id")
-    if isinstance(flow_id, int) and flow_id not in told and flow_id not in partial and len(partial) < MOST_PARTIAL:
-        partial[flow_id] = number, event
 
 
 NAMES: Mapping[str, tuple[tuple[str, str], ...]] = {

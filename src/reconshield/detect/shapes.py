@@ -1,0 +1,252 @@
+"""JSON Lines read by columns: a sensor writes its objects in few shapes, which differ only in their values.
+
+A shape is what a line consists of: literals (keys, brackets, words like `true`), and values between them, found by counting
+quotes. A line of plain characters, of which every literal is where the shape has it and every number is digits, is valid JSON
+of that shape and is read without parsing it. Everything else - another shape, an escape in a string, a number with a sign - is
+left to who reads line by line, so nothing is guessed.
+
+    lines = Lines(piece); shape = make_shape(line, fixed); found = lines.of_shape(shape, among) -> Found.column(path)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from reconshield.detect.columns import Column, integers
+from reconshield.detect.pieces import Piece
+
+Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+Path = tuple[str | int, ...]
+
+FEED, BLANK, QUOTE, ESCAPE, NOT_ASCII = 10, 32, 34, 92, 128
+WORD = 8
+ZERO = 48
+TOKEN = re.compile(
+    rb'"(?P<text>[^"\\]*)"|(?P<number>0|[1-9]\d*)(?![.\deE])|(?P<word>true|false|null)|(?P<mark>[{}\[\],:])|[ \t\r]+'
+)
+WORDS = {b"true": True, b"false": False, b"null": None}
+LINE_BEGIN = -1
+MOST_MARKS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place in a line: `offset` octets after (or before) a mark, which is a quote or the line feed, or the line's begin."""
+
+    mark: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """Octets that stand in every line of the shape."""
+
+    at: Spot
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """`marks` counts quotes and the line feed; `texts` and `numbers` have begin and end of each value by its path, `words` what
+    is constant.
+    """
+
+    marks: int
+    literals: tuple[Literal, ...]
+    texts: Mapping[Path, tuple[Spot, Spot]]
+    numbers: Mapping[Path, tuple[Spot, Spot]]
+    words: Mapping[Path, object]
+
+
+class Lines:
+    """The lines of a piece with their marks."""
+
+    def __init__(self, piece: Piece) -> None:
+        self.text = piece.data
+        self.data = np.frombuffer(piece.data + bytes(WORD), np.uint8)
+        self._words = np.ndarray((self.data.size - WORD + 1,), "<u8", self.data, strides=(1,))
+        body = self.data[: len(piece.data)]
+        is_feed = body == FEED
+        self._marks = np.flatnonzero(is_feed | (body == QUOTE))
+        last = np.flatnonzero(is_feed[self._marks])
+        feeds = self._marks[last]
+        self.begin = np.concatenate([[0], feeds[:-1] + 1])
+        self.end = feeds
+        self._first = np.concatenate([[0], last[:-1] + 1])
+        self._count = last - self._first + 1
+        self.plain = np.ones(feeds.size, bool)
+        if not piece.data.isascii() or b"\\" in piece.data or np.count_nonzero(body < BLANK) != feeds.size:
+            odd = (body == ESCAPE) | ((body < BLANK) & ~is_feed) | (body >= NOT_ASCII)
+            self.plain[np.searchsorted(feeds, np.flatnonzero(odd))] = False
+
+    @property
+    def count(self) -> int:
+        return self.begin.size
+
+    def line(self, number: int) -> bytes:
+        return self.text[int(self.begin[number]) : int(self.end[number])]
+
+    def of_shape(self, shape: Shape, among: Mask) -> Found:
+        """Those of the lines that have a shape."""
+        lines = np.flatnonzero(among & self.plain & (self._count == shape.marks))
+        for literal in shape.literals:
+            if not lines.size:
+                break
+            lines = lines[self._stands(literal, lines)]
+        found = Found(self, shape, lines, {})
+        right = np.ones(lines.size, bool)
+        for path, ends in shape.numbers.items():
+            column = found.between(ends)
+            found.numbers[path], fine = integers(column)
+            right &= fine & ((column.length == 1) | (self.data[column.start] != ZERO))
+        return found if right.all() else found.only(right)
+
+    def spots(self, spot: Spot, lines: Array) -> Array:
+        if spot.mark == LINE_BEGIN:
+            return np.asarray(self.begin[lines] + spot.offset)
+        return np.asarray(self._marks[self._first[lines] + spot.mark] + spot.offset)
+
+    def _stands(self, literal: Literal, lines: Array) -> Mask:
+        """In which lines a literal is in its place: eight octets at a time."""
+        at, text = self.spots(literal.at, lines), literal.text
+        right = at + len(text) <= self.end[lines] + 1
+        at = np.minimum(at, self._words.size - 1)
+        if len(text) < WORD:
+            mask = np.uint64((1 << 8 * len(text)) - 1)
+            return np.asarray(right & (self._words[at] & mask == np.uint64(int.from_bytes(text, "little"))), bool)
+        for begin in (*range(0, len(text) - WORD, WORD), len(text) - WORD):
+            wanted = np.uint64(int.from_bytes(text[begin : begin + WORD], "little"))
+            right &= self._words[np.minimum(at + begin, self._words.size - 1)] == wanted
+        return np.asarray(right, bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Lines of one shape: `lines` are their places in the piece, `numbers` the values of all that are numbers."""
+
+    source: Lines
+    shape: Shape
+    lines: Array
+    numbers: dict[Path, NDArray[np.int64]]
+
+    def text(self, path: Path) -> Column:
+        return self.between(self.shape.texts[path])
+
+    def between(self, ends: tuple[Spot, Spot]) -> Column:
+        begin, end = (self.source.spots(spot, self.lines) for spot in ends)
+        return Column(self.source.data, begin, end - begin)
+
+    def only(self, right: Mask) -> Found:
+        numbers = {path: values[right] for path, values in self.numbers.items()}
+        return Found(self.source, self.shape, self.lines[right], numbers)
+
+
+class Maker:
+    """Takes a line of valid JSON apart."""
+
+    def __init__(self, fixed: Set[Path]) -> None:
+        self._fixed = fixed
+        self._stack: list[list[Any]] = []
+        self._literals: list[Literal] = []
+        self._texts: dict[Path, tuple[Spot, Spot]] = {}
+        self._numbers: dict[Path, tuple[Spot, Spot]] = {}
+        self._seen: set[Path] = set()
+        self._words: dict[Path, object] = {}
+        self._from, self._anchor, self._quotes = 0, Spot(LINE_BEGIN, 0), 0
+        self._open: tuple[Path, Spot, int] | None = None
+
+    def make(self, line: bytes) -> Shape | None:
+        data, place = line + b"\n", 0
+        while place < len(line):
+            token = TOKEN.match(data, place)
+            if token is None or not self._take(data, token):
+                return None
+            place = token.end()
+        self._meet_mark(len(line))
+        self._literals.append(Literal(self._anchor, data[self._from :]))
+        if self._stack or self._quotes + 1 > MOST_MARKS:
+            return None
+        return Shape(self._quotes + 1, tuple(self._literals), self._texts, self._numbers, self._words)
+
+    def _take(self, data: bytes, token: re.Match[bytes]) -> bool:
+        kind, start = token.lastgroup, token.start()
+        if kind is None:
+            return True
+        if kind == "text":
+            self._meet_mark(start)
+            self._quotes += 2
+            if self._stack and self._stack[-1][2]:
+                self._stack[-1][1:] = token["text"].decode(), False
+                return True
+        if kind != "mark" or token[0] in b"{[":
+            path = self._path()
+            if path in self._seen:
+                return False
+            self._seen.add(path)
+            if kind == "text":
+                self._text(data, path, token)
+            elif kind == "word":
+                self._words[path] = WORDS[token[0]]
+            elif kind == "number":
+                return self._number(data, path, token)
+        if kind == "mark":
+            self._bracket(token[0])
+        return True
+
+    def _text(self, data: bytes, path: Path, token: re.Match[bytes]) -> None:
+        if path in self._fixed:
+            self._words[path] = token["text"].decode()
+            return
+        end = Spot(self._quotes - 1, 0)
+        self._literals.append(Literal(self._anchor, data[self._from : token.start() + 1]))
+        self._texts[path] = Spot(self._quotes - 2, 1), end
+        self._from, self._anchor = token.end() - 1, end
+
+    def _number(self, data: bytes, path: Path, token: re.Match[bytes]) -> bool:
+        if self._open is not None:  # two numbers without a quote between them: the end of the first is not known
+            return False
+        begin = Spot(self._anchor.mark, self._anchor.offset + token.start() - self._from)
+        self._literals.append(Literal(self._anchor, data[self._from : token.start()]))
+        self._open = path, begin, token.end()
+        return True
+
+    def _meet_mark(self, at: int) -> None:
+        """A quote or the end of the line: now it is known where the number before it ends."""
+        if self._open is not None:
+            path, begin, end = self._open
+            finish = Spot(self._quotes, end - at)
+            self._numbers[path] = begin, finish
+            self._from, self._anchor, self._open = end, finish, None
+
+    def _path(self) -> Path:
+        return tuple(level[1] for level in self._stack)
+
+    def _bracket(self, mark: bytes) -> None:
+        """Keep account of where we are: a level is its bracket, the key or index, and whether a key comes next."""
+        if mark in b"{[":
+            self._stack.append(["{", "", True] if mark == b"{" else ["[", 0, False])
+        elif mark in b"}]":
+            if self._stack:
+                self._stack.pop()
+        elif mark == b"," and self._stack:
+            level = self._stack[-1]
+            level[1:] = (level[1] + 1, False) if level[0] == "[" else ("", True)
+
+
+def make_shape(line: bytes, fixed: Set[Path] = frozenset()) -> Shape | None:
+    """The shape of a line without its line feed. The texts of the paths in `fixed` belong to it. None for what is no JSON, and
+    for a line with escapes, signs, fractions, a key that comes twice, or two numbers without a quote between them.
+    """
+    try:
+        orjson.loads(line)
+    except ValueError:
+        return None
+    return Maker(fixed).make(line) if line.isascii() else None
