@@ -115,7 +115,7 @@ def switch_workspace(store: Store, token: str, workspace: str, now: float) -> Ne
     role = next((each.role for each in accounts.list_memberships(store, owner.id) if each.workspace == workspace), None)
     if role is None:
         place = ascii(workspace[:64])[1:-1]
-        raise NotAllowed("this account does not belong to that workspace", where=place, hint="ask an admin there")
+        raise UserError("this account does not belong to that workspace", where=place, hint="ask an admin there")
     shown = next((each for each in sessions.list_sessions(store, owner.id, found.id, now) if each.current), None)
     with store.together() as one:
         if not sessions.end_session(one, hashed):
