@@ -116,6 +116,33 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
+class Traffic:
+    """Flow logs that were read, and the time that their flows cover (None: they have no times)."""
+
+    files: tuple[str, ...]
+    span: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Who talks to an endpoint, as far as some flows show: the `flows` that were answered, the `attempts` that were not, the
+    different `peers` of the flows, the busiest of them with their flows, and when the last flow was.
+
+    `seen` says whether the flows show the host at all: where they do not, their silence about a port says nothing. Flows of our
+    own scans (`own`) are left out.
+    """
+
+    traffic: Traffic
+    flows: int = 0
+    attempts: int = 0
+    peers: int = 0
+    top: tuple[tuple[str, int], ...] = ()
+    last: float | None = None
+    seen: bool = False
+    own: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """What another policy does to a detection: `change` is appears, vanishes or changes; a side without it has no grade."""
 

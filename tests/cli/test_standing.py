@@ -11,6 +11,7 @@ import pytest
 
 from cli.inside import run
 from cli.test_runs import Pop3, Redis, free_port, serving
+from detect.captures import zeek_conn, zeek_row
 from reconshield import scan_targets
 
 POLICY = """\
@@ -149,3 +150,24 @@ def test_a_wide_table_has_the_policy_and_the_day(place: Place, monkeypatch: pyte
     redis = next(row for row in rows if f"{place.redis}/tcp" in row)
     assert redis[head.index("EXPECTED") :].split()[0] == "unexpected"
     assert max(map(len, rows)) <= 130
+
+
+def test_flows_say_who_talks_to_what_is_open(place: Place) -> None:
+    rows = [zeek_row(1_760_000_000 + at * 3600, f"127.0.0.{at % 2 + 2}", "127.0.0.1", place.pop3) for at in range(9)]
+    (place.home / "conn.log").write_bytes(zeek_conn(rows))
+    flows = ("--flows", str(place.home / "conn.log"))
+    done = run(place.home, "exposures", *flows)
+    text = " ".join(done.out.split())
+    assert "1 with no flow in 8 h 0 min of conn.log" in text
+    assert "2 peers talk to it: 9 flows in 8 h 0 min of conn.log, the last 2025-10-09" in text
+    assert "most 127.0.0.2 (5), 127.0.0.3 (4)" in text
+    assert "no flow in 8 h 0 min of conn.log, though this host has others there" in text
+    assert f"reconshield firewall advise {place.redis}   close what nobody talks to" in done.err
+    assert "conn.log  zeek-conn  9 records" in done.err
+    lines = {line["port"]: line["talk"] for line in run(place.home, "exposures", "--json", *flows).lines}
+    assert (lines[place.pop3]["flows"], lines[place.pop3]["peers"]) == (9, 2)
+    assert (lines[place.redis]["flows"], lines[place.redis]["host_seen"]) == (0, True)
+    assert [line["port"] for line in run(place.home, "exposures", "--json", "--unused", *flows).lines] == [place.redis]
+    assert run(place.home, "exposures", "--json").lines[0]["talk"] is None
+    for words in (["--unused"], ["--since", "1h"]):
+        assert "nothing says who talks" in run(place.home, "exposures", *words).err

@@ -6,17 +6,19 @@ few passes over arrays, and words are written for what is shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from reconshield.detect import evidence as weights
+from reconshield.detect.ends import Ends
 from reconshield.detect.evidence import Kind
 from reconshield.detect.expected import ports_in
 from reconshield.detect.flows import Mark
 from reconshield.detect.scene import (
     Array,
     Column,
+    OwnScan,
     PortUse,
     Scene,
     by_endpoint,
@@ -206,13 +208,8 @@ def listener_columns(scene: Scene) -> list[Column]:
 
 def doubt_columns(scene: Scene) -> list[Column]:
     """What speaks for a harmless reading: our own scan, a guess at who began, half a capture."""
-    rows, ends = scene.rows, scene.ends
-    scanned = np.full(rows.size, -1, np.int64)
-    for number, scan in enumerate(scene.setting.scans):
-        if scan.end + 60 < scene.span[0] or scan.begin - 1 > scene.span[1]:
-            continue
-        ours = ends.within(scan.sources)[ends.src] & ends.within(scan.targets)[ends.dst] & ports_in(scan.ports, rows)
-        scanned[ours & (rows["first"] >= scan.begin - 1) & (rows["last"] <= scan.end + 60)] = number
+    rows = scene.rows
+    scanned = find_own(rows, scene.ends, scene.setting.scans, scene.span)
     unsure = rows["unsure"] * 2 > rows["flows"]
     half = rows["marks"] & Mark.ONE_SIDED != 0
 
@@ -229,6 +226,17 @@ def doubt_columns(scene: Scene) -> list[Column]:
         Column(Kind.CONFUSION, np.where(unsure, weights.CONFUSION, 0), lambda _: confused),
         Column(Kind.ONE_SIDED, np.where(half, weights.ONE_SIDED, 0), lambda _: cut),
     ]
+
+
+def find_own(rows: Array, ends: Ends, scans: Sequence[OwnScan], span: tuple[float, float]) -> Array:
+    """For each conversation the number of the scan of ours that it is, -1 for none; `span` is the time of all of them."""
+    found = np.full(rows.size, -1, np.int64)
+    for number, scan in enumerate(scans):
+        if scan.end + 60 < span[0] or scan.begin - 1 > span[1]:
+            continue
+        ours = ends.within(scan.sources)[ends.src] & ends.within(scan.targets)[ends.dst] & ports_in(scan.ports, rows)
+        found[ours & (rows["first"] >= scan.begin - 1) & (rows["last"] <= scan.end + 60)] = number
+    return found
 
 
 COLUMNS: tuple[Callable[[Scene], list[Column]], ...] = (

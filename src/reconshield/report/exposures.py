@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 
+from reconshield.detection import Talk, Traffic
 from reconshield.model import Endpoint, Risk, Service
 from reconshield.policy.verdict import FAILING
 from reconshield.report.changes import spoken, spoken_part
-from reconshield.report.line_types import AssetLine, ExposureLine
+from reconshield.report.line_types import AssetLine, ExposureLine, TalkPart
 from reconshield.report.lines import place_part, risk_part
 from reconshield.report.rows import Row, Span, wrap
-from reconshield.text import count, iso_time, local_time, plural, printable, width_of
+from reconshield.text import count, duration, iso_time, local_time, plural, printable, width_of
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
     """An endpoint that is open, as far as is known. It opened between `shut_before` (None: nobody had looked) and `opened`.
 
-    `seen` is when it was last measured, from `vantage`. `verdict` is the policy's, None without one. Times are Unix seconds.
+    `seen` is when it was last measured, from `vantage`. `verdict` is the policy's, None without one; `talk` what flow logs show
+    of it, None where none were given. Times are Unix seconds.
     """
 
     endpoint: Endpoint
@@ -33,6 +36,12 @@ class Exposure:
     service: Service | None = None
     risk: Risk | None = None
     verdict: str | None = None
+    talk: Talk | None = None
+
+    @property
+    def unused(self) -> bool:
+        """Open, and no flow is answered by it, though flows show its host."""
+        return self.talk is not None and self.talk.seen and not self.talk.flows
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,8 @@ def exposure_rows(exposures: Iterable[Exposure], width: int) -> Iterator[Row]:
         return
     verdicts = Counter(exposure.verdict for exposure in ordered if exposure.verdict)
     words = [plural(len(ordered), "exposure", "exposures"), *(f"{count(n)} {kind}" for kind, n in verdicts.most_common())]
+    if unused := [exposure.talk for exposure in ordered if exposure.unused and exposure.talk]:
+        words.append(f"{count(len(unused))} with no flow in {period_text(unused[0].traffic)}")
     yield from wrap("", " · ".join(words), width, "bold")
     place = max(width_of(str(exposure.endpoint)) for exposure in ordered)
     for exposure in ordered:
@@ -90,6 +101,8 @@ def rows_of(exposure: Exposure, place: int, width: int) -> Iterator[Row]:
         yield [Span(lead), Span(rating, rating.strip()), Span(middle.rstrip()[: width - 14])]
         yield from wrap("      ", text, width)
     yield from wrap("      ", whose(exposure), width, "dim")
+    if exposure.talk:
+        yield from wrap("      ", talk_text(exposure.talk), width, "" if exposure.unused else "dim")
 
 
 def whose(exposure: Exposure) -> str:
@@ -100,6 +113,46 @@ def whose(exposure: Exposure) -> str:
     names = (*exposure.assets, exposure.zone, exposure.owner or "no owner")
     seen = f"seen {local_time(exposure.seen)} from {printable(exposure.vantage, 40)}"
     return " · ".join((*(printable(name, 60) for name in names), opened, seen))
+
+
+def talk_text(talk: Talk) -> str:
+    """`3 peers talk to it: 719 flows, the last 2026-11-23 18:00 UTC; most 10.8.0.5 (400), …`, or that nobody does."""
+    period = period_text(talk.traffic)
+    own = f"; {plural(talk.own, 'flow', 'flows')} of our own scans left out" if talk.own else ""
+    if talk.flows:
+        last = f", the last {local_time(talk.last)}" if talk.last is not None else ""
+        most = ", ".join(f"{peer} ({count(flows)})" for peer, flows in talk.top)
+        more = ", …" if talk.peers > len(talk.top) else ""
+        who = f"{plural(talk.peers, 'peer talks', 'peers talk')} to it"
+        return f"{who}: {plural(talk.flows, 'flow', 'flows')} in {period}{last}; most {most}{more}{own}"
+    if talk.attempts:
+        return f"no flow in {period}: {plural(talk.attempts, 'attempt', 'attempts')}, none answered{own}"
+    if talk.seen:
+        return f"no flow in {period}, though this host has others there{own}"
+    return f"this host is not seen in {period}: nothing is known of who talks to it{own}"
+
+
+def period_text(traffic: Traffic) -> str:
+    """`12 h 0 min of conn.log`."""
+    names = [printable(PurePath(file).name, 40) for file in traffic.files]
+    shown = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    return f"{duration(traffic.span[1] - traffic.span[0])} of {shown}" if traffic.span else shown
+
+
+def talk_part(talk: Talk) -> TalkPart:
+    span = talk.traffic.span
+    return {
+        "flows": talk.flows,
+        "attempts": talk.attempts,
+        "peers": talk.peers,
+        "top": [{"ip": peer, "flows": flows} for peer, flows in talk.top],
+        "last": iso_time(talk.last) if talk.last is not None else None,
+        "host_seen": talk.seen,
+        "own_scan_flows": talk.own,
+        "files": list(talk.traffic.files),
+        "from": iso_time(span[0]) if span else None,
+        "to": iso_time(span[1]) if span else None,
+    }
 
 
 def exposure_line(exposure: Exposure) -> ExposureLine:
@@ -118,6 +171,7 @@ def exposure_line(exposure: Exposure) -> ExposureLine:
         "shut_before": iso_time(exposure.shut_before) if exposure.shut_before is not None else None,
         "opened": iso_time(exposure.opened),
         "seen": iso_time(exposure.seen),
+        "talk": talk_part(exposure.talk) if exposure.talk else None,
     }
 
 

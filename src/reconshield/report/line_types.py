@@ -215,8 +215,36 @@ class ChangeLine(PlacePart):
     flapping: bool
 
 
+class PeerPart(TypedDict):
+    """An address that talks to an endpoint, and its flows."""
+
+    ip: str
+    flows: int
+
+
+TalkPart = TypedDict(
+    "TalkPart",
+    {
+        "flows": int,
+        "attempts": int,
+        "peers": int,
+        "top": list[PeerPart],
+        "last": str | None,
+        "host_seen": bool,
+        "own_scan_flows": int,
+        "files": list[str],
+        "from": str | None,
+        "to": str | None,
+    },
+)
+"""Who talks to an endpoint, as flow logs show: answered `flows`, `attempts` that were not, the busiest peers. Where `host_seen`
+is false the flows show nothing of its host, so their silence says nothing."""
+
+
 class ExposureLine(PlacePart):
-    """An endpoint that is open, as far as is known. It opened between `shut_before` (null: nobody had looked) and `opened`."""
+    """An endpoint that is open, as far as is known. It opened between `shut_before` (null: nobody had looked) and `opened`;
+    `talk` is null where no flow logs were given.
+    """
 
     v: Literal[1]
     type: Literal["exposure"]
@@ -230,6 +258,7 @@ class ExposureLine(PlacePart):
     shut_before: str | None
     opened: str
     seen: str
+    talk: TalkPart | None
 
 
 class AssetLine(TypedDict):
