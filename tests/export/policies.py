@@ -101,6 +101,20 @@ reason = "MX"
 owner = "mail team"
 expires = 2026-02-01
 
+[[expect]]
+on = "office"
+service = ["ssh", "http"]
+reason = "{{ jump }} hosts"
+owner = "IT"
+expires = 2026-12-31
+
+[[expect]]
+on = ["jump"]
+service = "ssh"
+reason = "for administrators"
+owner = "IT"
+expires = 2027-12-31
+
 [[closed]]
 on = ["cell-3"]
 service = ["telnet", "vnc"]
@@ -128,7 +142,7 @@ expires = 2026-12-31
 
 [[schedule]]
 name = "nightly"
-targets = ["mail-dmz", "cell-3"]
+targets = ["mail-dmz", "cell-3", "office"]
 every = "24h"
 fresh = "36h"
 """

@@ -96,8 +96,11 @@ def address_fits(text: str, address: str) -> bool:
     if text.startswith("!"):
         assert text != "!any"
         return not address_fits(text[1:], address)
-    networks = [ip_network(part) for part in parts_of(text)]
-    return any(ip_address(address) in network for network in networks)
+    parts = parts_of(text)
+    networks, holes = ([ip_network(part.lstrip("!")) for part in parts if part.startswith("!") == out] for out in (False, True))
+    assert networks, "a list of holes alone"
+    found = ip_address(address)
+    return any(found in network for network in networks) and not any(found in hole for hole in holes)
 
 
 def port_fits(text: str, port: int) -> bool:

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from export import sigma_matcher, suricata_rules
+from export import sigma_matcher, stix_patterns, suricata_rules, zeek_script
 from export.policies import NOW, random_policy, whole
 from export.traffic import SPOKEN, Flow, against_policy, make_flows
 from reconshield.export.formats import FORMATS
@@ -16,8 +16,8 @@ from reconshield.jobs.policy_export import export_policy
 from reconshield.policy import Policy
 
 Judge = Callable[[Flow], bool]
-POLICIES = {"whole": whole(), **{f"random {seed}": random_policy(seed) for seed in range(40)}}
-WITH_PORTS = ("tcp", "udp")
+POLICIES = {"whole": whole(), **{f"random {seed}": random_policy(seed) for seed in range(24)}}
+FAMILIES = ("(ipv4)", "(ipv6)")
 
 
 def sigma_judge(policy: Policy) -> Judge:
@@ -34,9 +34,24 @@ def suricata_judge(policy: Policy) -> Judge:
     return lambda flow: any(rule.matches(flow) for rule in rules)
 
 
+def zeek_judge(policy: Policy) -> Judge:
+    gates = zeek_script.gates_of(export_policy(policy, "zeek", NOW - 366 * 86_400.0))  # entries end by themselves
+    return lambda flow: zeek_script.judge(gates, flow, NOW)
+
+
+def stix_judge(policy: Policy) -> Judge:
+    found = stix_patterns.indicators(export_policy(policy, "stix", NOW))
+    patterns = {
+        family: [stix_patterns.read_pattern(each["pattern"]) for each in found if family in each["name"]] for family in FAMILIES
+    }
+    return lambda flow: any(matches(flow) for matches in patterns[FAMILIES[":" in flow.src]])
+
+
 JUDGES: dict[str, tuple[Callable[[Policy], Judge], tuple[str, ...], tuple[str, ...]]] = {
     "sigma": (sigma_judge, SPOKEN, ("tcp", "udp", "icmp", "sctp")),
     "suricata": (suricata_judge, ("",), ("tcp", "udp", "sctp")),
+    "zeek": (zeek_judge, SPOKEN, ("tcp", "udp", "icmp")),
+    "stix": (stix_judge, ("",), ("tcp", "udp")),
 }
 """By format: its judge, what the flows speak, and over which protocols it can judge."""
 
@@ -46,7 +61,7 @@ JUDGES: dict[str, tuple[Callable[[Policy], Judge], tuple[str, ...], tuple[str, .
 def test_an_export_agrees_with_detection(name: str, format_: str) -> None:
     make, services, transports = JUDGES[format_]
     policy = POLICIES[name]
-    flows = make_flows(policy, 400, seed=7, services=services, transports=transports)
+    flows = make_flows(policy, 300, seed=7, services=services, transports=transports)
     said, judge = against_policy(policy, flows, NOW), make(policy)
     wrong = [(flow, verdict) for flow, verdict in said.items() if judge(flow) != verdict]
     assert not wrong, f"{len(wrong)} of {len(flows)}, first {wrong[0]}"
@@ -93,3 +108,17 @@ def test_an_entry_that_is_over_allows_nothing() -> None:
         assert against_policy(policy, [flow], now)[flow] == verdict
         rules = suricata_rules.read_rules(export_policy(policy, "suricata", now))
         assert any(rule.matches(flow) for rule in rules if "cell-3 in" in rule.values("msg")[0]) == verdict
+
+
+def test_oasis_matcher_agrees_too() -> None:
+    """The reference implementation of patterns, on IPv4: IPv6 networks it does not know."""
+    policy = whole()
+    flows = [flow for flow in make_flows(policy, 100, seed=11, transports=("tcp", "udp")) if "." in flow.src]
+    said = against_policy(policy, flows, NOW)
+    patterns = [
+        each["pattern"] for each in stix_patterns.indicators(export_policy(policy, "stix", NOW)) if "(ipv4)" in each["name"]
+    ]
+    wrong = [flow for flow in flows if any(stix_patterns.oasis_matches(each, flow) for each in patterns) != said[flow]]
+    assert not wrong
+    assert len(flows) > 40
+    assert len(set(said.values())) == 2

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 import uuid
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.inside import run
 from export import sigma_matcher, suricata_rules
 from export.policies import NOW, WHOLE, read, whole
+from reconshield.addresses import AddressSet
+from reconshield.detect.scene import network
 from reconshield.errors import UserError
+from reconshield.export.enclaves import hull_of
 from reconshield.export.formats import FORMATS
 from reconshield.export.formats.suricata import FIRST_SID, LAST_SID
+from reconshield.export.places import EVERYWHERE, IPV4, IPV6, Networks, networks
 from reconshield.jobs.policy_export import export_policy
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = [each.name for each in FORMATS]
+TRAFFIC = [name for name in NAMES if name != "prometheus"]  # that one is about exposures: test_exposures.py
 DAY = 86_400.0
 
 
@@ -40,11 +47,16 @@ def test_the_same_policy_gives_the_same_bytes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_file_says_what_it_cannot_say(name: str) -> None:
+    text = "".join(export_policy(whole(), name, NOW).replace("#", "").replace("\\n", "").split())
+    assert all("".join(limit.split()) in text for limit in limits(name))
+
+
+@pytest.mark.parametrize("name", TRAFFIC)
 def test_every_entry_is_there_with_reason_owner_and_end(name: str) -> None:
     text = export_policy(whole(), name, NOW)
     for word in ("mail from the world", "mail team", "2027-06-30", "until the new controller", "2026-03-31", "2026-12-31"):
         assert word in text, word
-    assert all("".join(limit.split()) in "".join(text.replace("#", "").split()) for limit in limits(name)), "limits are told"
 
 
 def limits(name: str) -> tuple[str, ...]:
@@ -71,6 +83,21 @@ def test_ids_are_made_of_what_a_rule_says() -> None:
     assert len(now & later) == 7, "only the gate whose entry ended has another id"
     sids = [rule.sid for rule in suricata_rules.read_rules(export_policy(whole(), "suricata", NOW))]
     assert all(FIRST_SID <= sid <= LAST_SID for sid in sids)
+
+
+def test_the_bundle_is_stix() -> None:
+    """Read by the stix2 library, which knows every property and every reference."""
+    text = export_policy(whole(), "stix", NOW)
+    stix2: Any = import_module("stix2")
+    bundle = stix2.parse(text, allow_custom=False, version="2.1")
+    ids = {each.id for each in bundle.objects}
+    assert len(ids) == len(bundle.objects)
+    for each in bundle.objects:
+        assert uuid.UUID(each.id.split("--")[1]).version == 5
+        assert {each.get("created_by_ref", each.id), *each.get("object_refs", ())} <= ids
+    ends = {each.name.split(" (")[0]: str(each.get("valid_until", "")) for each in bundle.objects if each.type == "indicator"}
+    assert ends["cell-3 in"] == "2027-01-01 00:00:00+00:00"
+    assert ends["mail-dmz out"] == ""
 
 
 def test_an_unknown_format_lists_them_all(tmp_path: Path) -> None:
@@ -105,3 +132,30 @@ def test_into_a_file(tmp_path: Path) -> None:
     done = run(tmp_path, "policy", "export", "--format", "nftables", "--policy", str(policy), "-o", str(out))
     assert (done.code, done.out) == (0, "")
     assert out.read_text().count("hook forward") == 1
+
+
+def test_a_zone_with_another_inside_is_short() -> None:
+    """As the outer networks without the inner ones, not as the sixty that are left; and exactly those."""
+    policy = whole()
+    outer, hulls = policy.zones[0].area, [hull_of(zone) for zone in policy.zones]
+    assert len(outer.cidrs()) > 40
+    assert networks(outer, hulls=hulls) == Networks(
+        ("192.0.2.0/26", "2001:db8:1::/64"), holes=("192.0.2.16/28", "2001:db8:1::3:0/112")
+    )
+    for area in (
+        outer,
+        policy.zones[1].area,
+        policy.zones[2].area,
+        outer | policy.zones[2].area,
+        IPV4 - outer,
+        IPV6,
+        EVERYWHERE,
+    ):
+        for space in (EVERYWHERE, IPV4, IPV6):
+            found = networks(area, space, hulls)
+            cidrs, holes = (meant(each) for each in (found.cidrs, found.holes))
+            assert ((space - cidrs) if found.negated else (cidrs - holes)) & space == area & space
+
+
+def meant(cidrs: tuple[str, ...]) -> AddressSet:
+    return AddressSet(tuple(pair for each in cidrs for pair in network(each).ranges))

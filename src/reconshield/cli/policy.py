@@ -110,7 +110,9 @@ def propose(
 @app.command("export")
 def export(
     ctx: typer.Context,
-    format_: Annotated[str, typer.Option("--format", metavar="F", help="sigma, suricata, nftables or markdown.")],
+    format_: Annotated[
+        str, typer.Option("--format", metavar="F", help="sigma, suricata, zeek, nftables, stix, prometheus or markdown.")
+    ],
     policy: PolicyOption = None,
     output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write it into this file.")] = None,
 ) -> None:

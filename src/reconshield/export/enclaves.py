@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from reconshield.addresses import AddressSet, PortSet
+from reconshield.addresses import AddressSet, PortSet, parse_target
 from reconshield.errors import UserError
 from reconshield.policy import Policy, Traffic, Zone
 from reconshield.policy.gates import find_gates
@@ -54,13 +54,14 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One direction of one zone. `space` is where the other side can be."""
+    """One direction of one zone. `space` is where the other side can be, `hulls` what the zones were declared as."""
 
     zone: Zone
     direction: str
     space: AddressSet
     allowed: tuple[Allowance, ...]
     ended: tuple[Traffic, ...]
+    hulls: tuple[AddressSet, ...] = ()
 
     @property
     def free(self) -> bool:
@@ -104,6 +105,7 @@ def describe(policy: Policy, ports_of: PortsOf, now: float) -> Enclaves:
         raise UserError(
             "the policy has no zone", where=policy.file, hint='declare one: [[zone]] with name = "…" and targets = ["…"]'
         )
+    hulls = tuple(hull_of(zone) for zone in policy.zones)
     gates = tuple(
         Gate(
             gate.zone,
@@ -114,6 +116,7 @@ def describe(policy: Policy, ports_of: PortsOf, now: float) -> Enclaves:
                 for _, entry in gate.allowed
             ),
             gate.ended,
+            hulls,
         )
         for gate in find_gates(policy, now)
     )
@@ -123,6 +126,12 @@ def describe(policy: Policy, ports_of: PortsOf, now: float) -> Enclaves:
             "no zone says what it may talk: there is no [[traffic]] and no secure zone", where=policy.file, hint=hint
         )
     return Enclaves(policy, gates, now)
+
+
+def hull_of(zone: Zone) -> AddressSet:
+    """The targets of a zone as they were declared, with those of zones inside it."""
+    areas = (parse_target(text, wide=True).addresses for text in zone.targets)
+    return AddressSet(tuple(pair for area in areas if area for pair in area.ranges))
 
 
 def lanes(gate: Gate) -> tuple[Lane, ...]:

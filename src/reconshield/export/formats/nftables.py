@@ -13,7 +13,7 @@ from reconshield.addresses import AddressSet
 from reconshield.addresses.intervals import Ranges
 from reconshield.export.enclaves import Allowance, Enclaves, Gate
 from reconshield.export.format import Format
-from reconshield.export.places import IPV4, IPV6, networks
+from reconshield.export.places import IPV4, IPV6, Networks, networks
 from reconshield.export.wording import BLIND, ended_words, entry_words, gate_title, gate_words, preamble
 
 TABLE = "reconshield_policy"
@@ -101,23 +101,26 @@ def rules(gate: Gate) -> Iterator[str]:
 
 def returns(gate: Gate, each: Allowance) -> Iterator[str]:
     time = f"meta time < {int(each.entry.ends)}" if each.entry.ends is not None else ""
-    for place in places(each.peers, OTHER[gate.direction]):
+    for place in places(gate, each.peers):
         for ports in [""] if each.anything else port_matches(each):
             yield " ".join(part for part in (time, place, ports, "return") if part)
 
 
-def places(area: AddressSet, side: str) -> list[str]:
+def places(gate: Gate, area: AddressSet) -> list[str]:
     """The matches of an area in both families; an empty one where it is everywhere."""
-    found = [(family, protocol, networks(area, space)) for family, protocol, space in FAMILIES]
+    found = [(family, protocol, networks(area, space, gate.hulls)) for family, protocol, space in FAMILIES]
     if all(nets.everything for _, _, nets in found):
         return [""]
     return [
-        f"meta nfproto {protocol}"
-        if nets.everything
-        else f"{family} {side} {'!= ' if nets.negated else ''}{listed(nets.cidrs)}"
+        f"meta nfproto {protocol}" if nets.everything else address_match(f"{family} {OTHER[gate.direction]}", nets)
         for family, protocol, nets in found
         if not nets.nothing
     ]
+
+
+def address_match(side: str, nets: Networks) -> str:
+    without = f" {side} != {listed(nets.holes)}" if nets.holes else ""
+    return f"{side} {'!= ' if nets.negated else ''}{listed(nets.cidrs)}{without}"
 
 
 def port_matches(each: Allowance) -> list[str]:

@@ -11,13 +11,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from reconshield.addresses import PortSet
 from reconshield.export.enclaves import Allowance, Enclaves, Gate
 from reconshield.export.format import Format
-from reconshield.export.places import networks
+from reconshield.export.places import Networks, networks
 from reconshield.export.wording import ended_words, entry_words, gate_words, preamble, stable_id
+from reconshield.export.yaml_text import yaml_text
 from reconshield.knowledge.dialects import zeek_names
 
 Table = dict[str, Any]
@@ -30,31 +29,9 @@ CANNOT = (
 )
 
 
-class Dumper(yaml.SafeDumper):
-    """YAML as people write it: lists indented, texts of several lines as blocks."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
-        super().increase_indent(flow, indentless=False)
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
-        """Lists that stand twice are written twice: not every reader of rules knows aliases."""
-        return True
-
-
-def block_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-Dumper.add_representer(str, block_text)
-
-
 def render(enclaves: Enclaves) -> str:
     head = "".join(f"# {line}\n" for line in preamble(enclaves, "What zones may not talk, as Sigma rules", CANNOT))
-    rules = (
-        yaml.dump(rule(gate), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
-        for gate in enclaves.gates
-        if not gate.free
-    )
+    rules = (yaml_text(rule(gate)) for gate in enclaves.gates if not gate.free)
     return head + "---\n" + "---\n".join(rules)
 
 
@@ -83,19 +60,30 @@ def description(gate: Gate) -> Iterator[str]:
 def make_detection(gate: Gate) -> Table:
     """The selections, and the condition that joins them."""
     mine, other = ("id.resp_h", "id.orig_h") if gate.direction == "in" else ("id.orig_h", "id.resp_h")
-    own = list(networks(gate.zone.area).cidrs)
-    found: Table = {"zone": {f"{mine}|cidr": own}, "other_side": {f"{other}|cidr": own}}
-    condition = ["zone", "other_side" if gate.direction == "within" else "not other_side"]
+    own = networks(gate.zone.area, hulls=gate.hulls)
+    found: Table = {}
+    zone, other_side = place_term(found, "zone", mine, own), place_term(found, "other_side", other, own)
+    condition = [zone, other_side if gate.direction == "within" else f"not {other_side}"]
     for number, each in enumerate(gate.allowed, 1):
-        nets = networks(each.peers)
+        nets = networks(each.peers, hulls=gate.hulls)
         if nets.nothing:
             continue
         terms = spoken_terms(found, f"allowed_{number}", each)
         if not nets.everything:
-            found[f"peers_{number}"] = {f"{other}|cidr": list(nets.cidrs)}
-            terms.append(f"not peers_{number}" if nets.negated else f"peers_{number}")
+            terms.append(place_term(found, f"peers_{number}", other, nets))
         condition.append(f"not ({' and '.join(terms)})")
     return found | {"condition": " and ".join(condition)}
+
+
+def place_term(found: Table, name: str, field: str, nets: Networks) -> str:
+    """Adds the selections of some networks; the term that says whether an address is among them."""
+    found[name] = {f"{field}|cidr": list(nets.cidrs)}
+    if nets.negated:
+        return f"not {name}"
+    if not nets.holes:
+        return name
+    found[f"{name}_inner"] = {f"{field}|cidr": list(nets.holes)}
+    return f"({name} and not {name}_inner)"
 
 
 def spoken_terms(found: Table, name: str, each: Allowance) -> list[str]:

@@ -42,7 +42,7 @@ def render(enclaves: Enclaves) -> str:
 
 def rules(gate: Gate, lane: Lane) -> Iterator[tuple[str, str]]:
     """Head and options of the rules for what a lane does not allow."""
-    own, peers = addresses(gate.zone.area), addresses(lane.peers)
+    own, peers = addresses(gate, gate.zone.area), addresses(gate, lane.peers)
     src, dst = (peers, own) if gate.direction == "in" else (own, peers)
     weight = "high" if gate.zone.secure else "medium"
     said = f'msg:"RECONSHIELD {gate_title(gate)}: not in the policy"'
@@ -65,11 +65,11 @@ def numbered(head: str, options: str, taken: set[int]) -> str:
     return f"{head} ({options}; sid:{FIRST_SID + sid}; rev:1;)"
 
 
-def addresses(area: AddressSet) -> str:
-    nets = networks(area)
+def addresses(gate: Gate, area: AddressSet) -> str:
+    nets = networks(area, hulls=gate.hulls)
     if nets.everything:
         return "any"
-    return f"{'!' if nets.negated else ''}[{','.join(nets.cidrs)}]"
+    return f"{'!' if nets.negated else ''}[{','.join([*nets.cidrs, *(f'!{hole}' for hole in nets.holes)])}]"
 
 
 def port_list(allowed: PortSet, transport: str) -> str | None:
