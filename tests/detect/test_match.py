@@ -123,6 +123,13 @@ def test_an_entry_that_has_expired_allows_nothing() -> None:
     assert points(found)["policy"] == 60
 
 
+@pytest.mark.parametrize("port", [5353, 5355, 137])
+def test_what_has_the_format_of_dns_may_be_called_dns(port: int) -> None:
+    rows = [zeek_row(DAY, "10.1.2.3", "224.0.0.251", port, proto="udp", service=name) for name in ("dns", "http")]
+    assert [points(found).get("protocol") for found in judge(rows[:1]).detections] == []
+    assert [points(found).get("protocol") for found in judge(rows[1:]).detections] == [25]
+
+
 def test_failures_and_rhythm_without_any_policy() -> None:
     rows = beacon("10.1.2.3", "203.0.113.35", 5888, conn_state="REJ")
     [found] = judge(rows).detections

@@ -22,6 +22,10 @@ WRAPPED = frozenset({"tls", "quic"})
 """Names of what wraps other protocols; what is inside stays unseen."""
 
 
+DNS_FORMAT = frozenset({"mdns", "llmnr", "netbios-ns"})
+"""Services with messages in the format of DNS: sensors say that DNS is spoken there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What the catalogue says of ports. `at` gives the services that a port has, the likeliest first, with the way each uses
@@ -39,6 +43,8 @@ class Services:
         names = {name for name, _ in usual}
         spoken = app.split(",")
         wrapped = any(tls == "implicit" for _, tls in usual)
+        if "dns" in spoken and names & DNS_FORMAT:
+            return None
         if names & set(spoken) or (WRAPPED & set(spoken) and wrapped):
             return None
         if app == UNRECOGNISED:

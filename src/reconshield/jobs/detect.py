@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from io import BufferedReader
 from itertools import chain
 from pathlib import Path
@@ -227,6 +228,7 @@ def catalogue_services() -> Services:
     return Services(at, ports_of)
 
 
+@lru_cache(4096)
 def documented_uses(port: int, transport: str) -> tuple[PortUse, ...]:
     from reconshield.knowledge.malware import known_uses
 
