@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 
+from reconshield.access import Link
 from reconshield.errors import UserError
 from reconshield.jobs import accounts
 from reconshield.web.call import Call
@@ -23,7 +26,7 @@ def show_setup(call: Anyone, code: str) -> Response:
     if link is None:
         error = UserError("this link was used, or has ended", hint="on the server: reconshield account link NAME")
         return page(call, "login.html.j2", status=404, title="Sign in", error=error, name="", wants_code=False)
-    return page(call, "setup.html.j2", title="Set up your account", link=link, error=None, name=link.account or "")
+    return setup_page(call, link, link.account or "")
 
 
 @ROUTER.post("/setup/{code}")
@@ -35,11 +38,25 @@ def use_setup(call: Anyone, code: str) -> Response:
     try:
         refuse_typo(call, "password")
         new = accounts.finish_setup(
-            call.site.store, code, name, call.form.get("password", ""), call.now, client=call.client, agent=agent_of(call)
+            call.site.store,
+            code,
+            name,
+            call.form.get("password", ""),
+            call.now,
+            client=call.client,
+            agent=agent_of(call),
+            totp=call.text("code", 16),
         )
     except UserError as error:
-        return page(call, "setup.html.j2", status=422, title="Set up your account", link=link, error=error, name=name)
+        return setup_page(call, link, name, error)
     return signed_in(call, new, "/")
+
+
+def setup_page(call: Call, link: Link, name: str, error: UserError | None = None) -> Response:
+    """The form of a link; an account that has a second factor is asked for it, and once it was asked the field stays."""
+    wants_code = isinstance(error, accounts.TotpWanted) or bool(call.form.get("code"))
+    values: dict[str, Any] = {"link": link, "error": error, "name": name, "wants_code": wants_code}
+    return page(call, "setup.html.j2", status=422 if error else 200, title="Set up your account", **values)
 
 
 @ROUTER.get("/login")
