@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def services(area: AddressSet, ports: int, at: float) -> list[Service]:
             kind, product, version = KINDS[(host + port) % len(KINDS)]
             facts: dict[str, object] = {"greeting": f"{product} ready", "auth": "required" if port % 2 else "none"}
             if port % 10 == 0:
-                ends = at + (host % 90) * DAY
+                ends = datetime.fromtimestamp(at + (host % 90) * DAY, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
                 facts["tls"] = {
                     "certificate": {"subject": f"CN=h{host}-{port}", "not_after": ends, "fingerprint": f"{host}-{port}"}
                 }

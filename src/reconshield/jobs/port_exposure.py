@@ -20,6 +20,7 @@ from reconshield.addresses import AddressSet
 from reconshield.addresses.sets import V4_FIRST, V4_LAST
 from reconshield.jobs.context import Context
 from reconshield.jobs.grants import list_grants
+from reconshield.jobs.lookback import SERVICE_RUNS
 from reconshield.jobs.port_timeline import MONTH, Timeline, draw
 from reconshield.jobs.run_area import Cover, count_closed, covers_of, measured_area
 from reconshield.model import Confidence, Endpoint, Finding, Reason, Risk, Service, State, Transport
@@ -53,7 +54,8 @@ RANK: dict[str | None, int] = {"forbidden": 0, "unexpected": 1, "expired": 1, "n
 @dataclass(frozen=True, slots=True)
 class PortRow:
     """An endpoint that is open on the port. It opened between `shut_before` (None: nobody had looked) and `opened`; `seen` is
-    when it was last found open, in `run`. `verdict` is None without a policy, `service` and `risk` where nobody spoke to it.
+    when it was last found open, `run` the newest that knows what speaks there. `verdict` is None without a policy, `service`
+    and `risk` where nobody spoke to it.
     """
 
     endpoint: Endpoint
@@ -232,16 +234,28 @@ def stand(
 def last_answers(
     store: Store, covers: Sequence[Cover], wanted: set[Place], port: int, transports: Sequence[str]
 ) -> dict[Place, tuple[Answer, str]]:
-    """The newest answer of each of these endpoints, and its run."""
+    """When each of these endpoints was seen last, and the newest run that knows what speaks there (else that saw it).
+
+    Of what was seen but not asked no more than `SERVICE_RUNS` runs are.
+    """
     found: dict[Place, tuple[Answer, str]] = {}
+    left, asked = set(wanted), 0
     for cover in covers:
-        if len(found) == len(wanted):
+        if asked == SERVICE_RUNS:
+            left -= found.keys()
+        if not left:
             break
         if not (any((name, port) in cover.ports for name in transports) or not cover.targets):
             continue
+        asked += 1
         for key, answer in answers_on(store, cover.run, port, transports).items():
-            if key in wanted and key not in found:
-                found[key] = answer, cover.run.id
+            if key not in left:
+                continue
+            if key not in found or answer.service:
+                at = found[key][0].at if key in found else answer.at
+                found[key] = answer._replace(at=at), cover.run.id
+            if answer.service:
+                left.discard(key)
     return found
 
 

@@ -77,13 +77,13 @@ def judge(policy: Policy, measured: Measured, now: float, *, open_only: bool = F
     """Every verdict on a run as of `now` (Unix seconds), which decides what has expired; with `open_only` those on endpoints
     that are open, and none on what is not.
     """
-    rows = open_rows(measured.rows)
+    rows = measured.rows if measured.spoken else open_rows(measured.rows)
     origins = policy.origins_of(measured.vantage)
     closed = [entry for entry in policy.closed if not entry.seen_from or origins & set(entry.seen_from)]
     expects = [entry for entry in policy.expects if not entry.seen_from or origins & set(entry.seen_from)]
     named: tuple[Closure | Expectation, ...] = (*closed, *expects)
     areas = [entry.area for entry in named] + [place.area for entry in expects for place in entry.places]
-    matcher = Matcher(rows, areas, measured.services)
+    matcher = Matcher(rows, areas, measured.services, measured.spoken)
     kinds, entries, met = rate_rows(matcher, closed, expects, now)
     doubtful = is_doubtful(rows, measured)
     kinds[doubtful] = NOT_MEASURED

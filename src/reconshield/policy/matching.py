@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -33,15 +34,32 @@ def rows_of(endpoints: Iterable[Endpoint]) -> Array:
     return np.array(rows, dtype=PLACE)
 
 
-class Matcher:
-    """Rows of endpoints, prepared for many questions. `areas` are all that will be asked for."""
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What speaks on rows, as columns: the place of its name in `names` (0, the empty name: nobody knows), and whether that is
+    only a guess.
+    """
 
-    def __init__(self, rows: Array, areas: Iterable[AddressSet], services: Mapping[Endpoint, Service]) -> None:
+    names: tuple[str, ...]
+    codes: Array
+    guessed: Mask
+
+
+class Matcher:
+    """Rows of endpoints, prepared for many questions. `areas` are all that will be asked for; `spoken` replaces `services`."""
+
+    def __init__(
+        self,
+        rows: Array,
+        areas: Iterable[AddressSet],
+        services: Mapping[Endpoint, Service],
+        spoken: Spoken | None = None,
+    ) -> None:
         self.rows = rows
         self.bounds = sorted({bound for area in areas for first, last in area.ranges for bound in (first, last + 1)})
         self.piece = count_bounds(self.bounds, rows["hi"], rows["lo"])
         self.number = (rows["transport"] == Transport.UDP).astype(np.int64) << 16 | rows["port"]
-        self._services = services
+        self._services, self._given = services, spoken
 
     def in_area(self, area: AddressSet) -> Mask:
         """Rows whose address is in an area, one of those that were announced."""
@@ -70,6 +88,8 @@ class Matcher:
     @cached_property
     def _spoken(self) -> tuple[list[str], Array, Mask]:
         """The names of services; for each row the number of its name, and whether it is only a guess."""
+        if self._given is not None:
+            return list(self._given.names), self._given.codes, self._given.guessed
         names: dict[str, int] = {"": NOT_ASKED}
         codes, guessed = np.zeros(len(self.rows), np.int64), np.zeros(len(self.rows), bool)
         if not self._services:
