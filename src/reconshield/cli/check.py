@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -17,14 +16,11 @@ from reconshield.cli.policy import PolicyOption
 from reconshield.cli.progress import ProgressLine
 from reconshield.cli.runs import open_database, width_of_terminal
 from reconshield.cli.scan import show_plan, show_progress, stop_on_interrupt
-from reconshield.errors import UserError
 
 if TYPE_CHECKING:
     from reconshield.jobs.scan import Prepared
     from reconshield.report.checked import Checked
     from reconshield.store.db import Store
-
-FORMATS = ("table", "jsonl", "junit", "sarif")
 
 
 def check(
@@ -46,9 +42,10 @@ def check(
     """Is what is exposed what should be? Exit 1 when a verdict fails."""
     from reconshield.jobs.check import check_run, prepare_check, request_scan
     from reconshield.jobs.policy import load_policy
+    from reconshield.report.formats import VERDICTS, find_format
 
     call: Invocation = ctx.obj
-    chosen = check_format("jsonl" if as_json else format_)
+    chosen = find_format("jsonl" if as_json else format_, VERDICTS).name
     found = load_policy(call.settings.home, policy)
     with open_database(call) as store:
         if run is None:
@@ -61,12 +58,6 @@ def check(
         checked = check_run(store, run, found, time.time(), strict=strict)
         write(call, checked, chosen, output)
     raise typer.Exit(1 if checked.failed else 0)
-
-
-def check_format(name: str) -> str:
-    if name in FORMATS:
-        return name
-    raise UserError(f"unknown format {name!r}", where=f"--format {name}", hint=f"--format one of {', '.join(FORMATS)}")
 
 
 def follow(call: Invocation, store: Store, prepared: Prepared) -> str:
@@ -105,19 +96,12 @@ def write(call: Invocation, checked: Checked, format_: str, output: Path | None)
 
 
 def write_to(stream: TextIO, call: Invocation, checked: Checked, format_: str, *, to_file: bool) -> None:
-    stream.writelines(document(checked, format_)) if format_ != "table" else write_table(stream, call, checked, to_file=to_file)
+    from reconshield.report.formats import render_verdicts
 
-
-def document(checked: Checked, format_: str) -> Iterator[str]:
-    """The text of a format for programs."""
-    from reconshield.report.checked import checked_lines
-    from reconshield.report.junit import junit_text
-    from reconshield.report.lines import dump_lines
-    from reconshield.report.sarif import sarif_text
-
-    if format_ == "jsonl":
-        return dump_lines(checked_lines(checked))
-    return junit_text(checked) if format_ == "junit" else sarif_text(checked)
+    if format_ == "table":
+        write_table(stream, call, checked, to_file=to_file)
+    else:
+        stream.writelines(render_verdicts(checked, format_))
 
 
 def write_table(stream: TextIO, call: Invocation, checked: Checked, *, to_file: bool) -> None:

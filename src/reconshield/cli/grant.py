@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -44,6 +44,7 @@ def add(
     """Record that somebody allows targets to be measured."""
     from reconshield.jobs.grants import add_grant
     from reconshield.jobs.times import parse_moment
+    from reconshield.report.grants import grant_part
 
     now = time.time()
     with open_database(ctx) as store:
@@ -60,7 +61,7 @@ def add(
             contact=contact,
         )
     if as_json:
-        print_json(ctx, describe(kept.grant, now) | {"entry": kept.entry})
+        print_json(ctx, {**grant_part(kept.grant, now), "entry": kept.entry})
         return
     lasts = "" if until else " (90 days; --until says otherwise)"
     ctx.obj.print([*card(kept.grant, lasts), f"    recorded as audit entry {kept.entry}"])
@@ -72,31 +73,33 @@ def add(
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Print every grant, valid ones first."""
     from reconshield.jobs.grants import list_grants
+    from reconshield.report.grants import grant_part, grant_state
 
     now = time.time()
     with open_database(ctx) as store:
         grants = sorted(list_grants(store), key=lambda grant: not grant.valid_at(now))
     if as_json:
-        print_json(ctx, [describe(grant, now) for grant in grants])
+        print_json(ctx, [grant_part(grant, now) for grant in grants])
         return
     if not grants:
         ctx.obj.print("No grants: only this machine may be scanned.")
         ctx.obj.suggest('reconshield grant add TARGET --by "NAME"')
         return
     for grant in grants:
-        ctx.obj.print(card(grant, "", state_of(grant, now)))
+        ctx.obj.print(card(grant, "", grant_state(grant, now)))
 
 
 @app.command("revoke")
 def revoke(ctx: typer.Context, grant_id: GrantId, as_json: AsJson = False) -> None:
     """End a grant now. What was measured under it is kept."""
     from reconshield.jobs.grants import revoke_grant
+    from reconshield.report.grants import grant_part
 
     now = time.time()
     with open_database(ctx) as store:
         kept = revoke_grant(store, grant_id, now)
     if as_json:
-        print_json(ctx, describe(kept.grant, now) | {"entry": kept.entry})
+        print_json(ctx, {**grant_part(kept.grant, now), "entry": kept.entry})
         return
     ctx.obj.print(f"{kept.grant.text()} is revoked; recorded as audit entry {kept.entry}")
 
@@ -105,13 +108,13 @@ def revoke(ctx: typer.Context, grant_id: GrantId, as_json: AsJson = False) -> No
 def refresh(ctx: typer.Context, grant_id: GrantId, as_json: AsJson = False) -> None:
     """Ask the names of a grant again, and allow the addresses that they have now."""
     from reconshield.jobs.grants import refresh_grant
+    from reconshield.report.grants import change_parts, grant_part
 
     now = time.time()
     with open_database(ctx) as store:
         fresh = refresh_grant(store, grant_id, now)
     if as_json:
-        changes = [{"name": name, "before": before.cidrs(), "after": after.cidrs()} for name, before, after in fresh.changes]
-        print_json(ctx, describe(fresh.grant, now) | {"entry": fresh.entry, "changes": changes})
+        print_json(ctx, {**grant_part(fresh.grant, now), "entry": fresh.entry, "changes": change_parts(fresh.changes)})
         return
     for name, before, after in fresh.changes:
         ctx.obj.print(f"{name}: {before.text()} → {after.text()}")
@@ -127,6 +130,7 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Print the log of grants, uses and refusals, or check that nobody edited it."""
+    from reconshield.report.grants import entry_part
     from reconshield.store.audit import entries
 
     with open_database(ctx) as store:
@@ -135,7 +139,7 @@ def audit(
             return
         found = entries(store, limit=None if everything or as_json else NEWEST)
     if as_json:
-        print_json(ctx, [describe_entry(entry) for entry in found])
+        print_json(ctx, [entry_part(entry) for entry in found])
         return
     ctx.obj.print(map(entry_line, found) if found else "The audit log is empty.")
     if found and found[0].number > 1:
@@ -144,13 +148,13 @@ def audit(
 
 def verify_log(ctx: typer.Context, store: Store, *, as_json: bool) -> None:
     """Say whether the chain is whole, and what to write down elsewhere so that a cut end is noticed too."""
+    from reconshield.report.grants import chain_part
     from reconshield.store.audit import entries, verify_chain
 
     broken, newest = verify_chain(store), entries(store, limit=1)
     last = newest[0] if newest else None
     if as_json:
-        state = {"whole": broken is None, "broken_at": broken, "entries": last.number if last else 0}
-        print_json(ctx, state | {"newest_hash": last.hash if last else None})
+        print_json(ctx, chain_part(broken, last))
     elif broken is not None:
         ctx.obj.print(f"✗ the audit log is broken at entry {broken}: it is missing, or was edited or moved")
         ctx.obj.suggest("compare with a backup of the database; entries before it are as they were written")
@@ -171,36 +175,6 @@ def open_database(ctx: typer.Context) -> Store:
 
 def print_json(ctx: typer.Context, value: object) -> None:
     ctx.obj.print(json.dumps(value, indent=2))
-
-
-def state_of(grant: Grant, now: float) -> str:
-    """`valid`, or why the grant does not count now."""
-    from reconshield.scope import why_invalid
-
-    return why_invalid(grant, now).removeprefix("it is ").removeprefix("it has ").removeprefix("it was ") or "valid"
-
-
-def describe(grant: Grant, now: float) -> dict[str, Any]:
-    """A grant for other programs: addresses as networks, times as ISO 8601 UTC."""
-    from reconshield.text import iso_time
-
-    def spell(targets: tuple[Any, ...]) -> list[dict[str, Any]]:
-        return [{"text": target.text, "name": target.name, "addresses": target.addresses.cidrs()} for target in targets]
-
-    return {
-        "id": grant.id,
-        "state": state_of(grant, now),
-        "by": grant.by,
-        "targets": spell(grant.targets),
-        "exclusions": spell(grant.exclusions),
-        "level": grant.level,
-        "valid_from": iso_time(grant.valid_from),
-        "until": iso_time(grant.until),
-        "reason": grant.reason,
-        "contact": grant.contact,
-        "created_at": iso_time(grant.created_at),
-        "revoked_at": iso_time(grant.revoked_at) if grant.revoked_at is not None else None,
-    }
 
 
 def card(grant: Grant, lasts: str, state: str = "") -> list[str]:
@@ -225,20 +199,6 @@ def card(grant: Grant, lasts: str, state: str = "") -> list[str]:
 def shorten(texts: list[str], limit: int = 6) -> str:
     rest = f" and {len(texts) - limit} more" if len(texts) > limit else ""
     return ", ".join(texts[:limit]) + rest
-
-
-def describe_entry(entry: Entry) -> dict[str, Any]:
-    from reconshield.text import iso_time
-
-    return {
-        "number": entry.number,
-        "at": iso_time(entry.at),
-        "actor": entry.actor,
-        "event": entry.event,
-        "detail": entry.detail,
-        "previous": entry.previous,
-        "hash": entry.hash,
-    }
 
 
 def entry_line(entry: Entry) -> str:

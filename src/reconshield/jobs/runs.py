@@ -8,11 +8,12 @@ from pathlib import Path
 
 from reconshield.jobs.results import load_head
 from reconshield.report.listing import RunEntry
+from reconshield.store.audit import append_entry
 from reconshield.store.db import Store
 from reconshield.store.observations import count_open, count_open_of
 from reconshield.store.runs import Run, list_runs, page_of_runs
 from reconshield.store.services import count_findings, count_findings_of
-from reconshield.store.upkeep import backup, compact, prune_runs
+from reconshield.store.upkeep import backup, compact, delete_run, prune_runs
 
 
 def list_entries(store: Store, limit: int | None = None) -> list[RunEntry]:
@@ -57,6 +58,13 @@ def row_of_run(store: Store, run: Run) -> RunRow:
         count_findings_of(store, run.id),
     )
     return RunRow(entry, run.options.get("by"), (run.options.get("ending") or {}).get("how"))
+
+
+def remove_run(store: Store, run_id: str, now: float, actor: str) -> None:
+    """Remove one run with all it measured, and write down who did it."""
+    with store.together() as one:
+        removed = delete_run(one, run_id)
+        append_entry(one, "run-removed", {"run": run_id, "removed": removed}, now, actor)
 
 
 def remove_old_runs(store: Store, older_than: float) -> dict[str, int]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from reconshield.errors import UserError
 
 if TYPE_CHECKING:
+    from reconshield.report.checked import Checked
     from reconshield.report.result import RunResult
 
 PAGE_WIDTH = 120
@@ -40,14 +41,22 @@ KNOWN = (
     Format("tickets-json", "application/json", "tickets.json", "a ticket a finding, for programs"),
 )
 FORMATS = tuple(each.name for each in KNOWN)
+VERDICTS = (
+    Format("table", "text/plain", "txt", "as the terminal shows it"),
+    Format("jsonl", "application/x-ndjson", "jsonl", "one object a line, for programs"),
+    Format("junit", "application/xml", "junit.xml", "for what shows the results of tests"),
+    Format("sarif", "application/sarif+json", "sarif", "for what shows the results of code scanners"),
+)
+"""What the policy says of a run, in formats of its own."""
 
 
-def find_format(name: str) -> Format:
+def find_format(name: str, known: tuple[Format, ...] = KNOWN) -> Format:
     """The format of that name, or an error that lists them all."""
-    for each in KNOWN:
+    for each in known:
         if each.name == name:
             return each
-    raise UserError(f"unknown format {name!r}", where=f"--format {name}", hint=f"--format one of {', '.join(FORMATS)}")
+    names = ", ".join(each.name for each in known)
+    raise UserError(f"unknown format {name!r}", where=f"--format {name}", hint=f"--format one of {names}")
 
 
 def render_result(result: RunResult, format_: str, *, with_evidence: bool) -> Iterable[str]:
@@ -80,6 +89,32 @@ def render_result(result: RunResult, format_: str, *, with_evidence: bool) -> It
 
         pieces = tickets_csv(result) if format_ == "tickets-csv" else [tickets_json(result)]
     return pieces
+
+
+def render_verdicts(checked: Checked, format_: str) -> Iterable[str]:
+    """The text of the policy's verdicts on a run."""
+    if format_ == "table":
+        return verdict_table(checked)
+    if format_ == "jsonl":
+        from reconshield.report.checked import checked_lines
+        from reconshield.report.lines import dump_lines
+
+        return dump_lines(checked_lines(checked))
+    if format_ == "junit":
+        from reconshield.report.junit import junit_text
+
+        return junit_text(checked)
+    from reconshield.report.sarif import sarif_text
+
+    return sarif_text(checked)
+
+
+def verdict_table(checked: Checked) -> Iterator[str]:
+    from reconshield.report.checked import checked_rows
+    from reconshield.report.table import plain
+
+    for row in checked_rows(checked, PAGE_WIDTH):
+        yield plain(row).rstrip() + "\n"
 
 
 def table_text(result: RunResult) -> Iterator[str]:

@@ -24,7 +24,7 @@ from reconshield.store.tables import create_tables
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0040"
+HEAD = "0050"
 """The newest step. Kept here so that opening an up-to-date database need not load Alembic; a test compares it."""
 
 MIGRATION_LOCK = 0x5265636F6E  # "Recon": any number that other programs on the server will not use

@@ -405,6 +405,21 @@ LOGIN_FAILURES = Table(
 """How often signing in failed for a name or from a client, of the whole database: who has no session yet has no workspace. A
 name is kept as its hash only, for people type passwords into the wrong field. `known:…` rows are clients that signed in."""
 
+IDEMPOTENCY = Table(
+    "idempotency",
+    METADATA,
+    Column("workspace", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("status", Integer),
+    Column("location", Text),
+    Column("body", Text),
+    PrimaryKeyConstraint("workspace", "account", "key"),
+)
+"""Requests of the API that must be done once. `key` and `request` are hashes, `status` is null while one is worked on."""
+
 AUDIT_GUARDS: dict[str, list[str]] = {
     "sqlite": [
         f"CREATE TRIGGER audit_no_{verb} BEFORE {verb} ON audit\nBEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"

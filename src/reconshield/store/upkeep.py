@@ -20,7 +20,16 @@ def prune_runs(store: Store, older_than: float) -> dict[str, int]:
 
     Grants, the audit log, and from when to when endpoints were open stay. The file keeps its size until `compact`.
     """
-    old = (RUNS.c.workspace == store.workspace, RUNS.c.started < older_than)
+    return delete_runs(store, (RUNS.c.workspace == store.workspace, RUNS.c.started < older_than))
+
+
+def delete_run(store: Store, run_id: str) -> dict[str, int]:
+    """Delete one run with all it measured; returns rows per table."""
+    return delete_runs(store, (RUNS.c.workspace == store.workspace, RUNS.c.id == run_id))
+
+
+def delete_runs(store: Store, old: tuple[ColumnElement[bool], ...]) -> dict[str, int]:
+    """Delete the runs that fit, children first, in one transaction."""
     keys = select(RUNS.c.key).where(*old)
     conditions: dict[Table, tuple[ColumnElement[bool], ...]] = {OBSERVATIONS: (OBSERVATIONS.c.run_key.in_(keys),)}
     for table in (CHANGES, FINDINGS, SERVICES, BLOCKS):  # children first

@@ -16,6 +16,7 @@ from reconshield import __version__
 from reconshield.web import api, failures, pages, static_files
 from reconshield.web.call import Site
 from reconshield.web.headers import Guarded
+from reconshield.web.limits import Limits
 
 ENDING_PATIENCE = 10.0
 """Seconds that running scans get to save what they measured when the app ends."""
@@ -33,6 +34,7 @@ def make_app(site: Site) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.site = site
+    app.state.limits = Limits()
     for router in (*pages.ROUTERS, *api.ROUTERS, static_files.ROUTER):
         app.include_router(router)
     failures.install(app)

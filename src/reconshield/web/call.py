@@ -69,6 +69,8 @@ class Call:
     form: Mapping[str, str] = field(default_factory=dict)
     uploads: Mapping[str, tuple[UploadFile, ...]] = field(default_factory=dict)
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    body: bytes = b""
+    """What came instead of a form: a document for the API."""
 
     @property
     def who(self) -> Visitor:

@@ -20,6 +20,7 @@ from reconshield.errors import UserError
 from reconshield.jobs import accounts
 from reconshield.web.call import Call, Site
 from reconshield.web.client import client_address
+from reconshield.web.limits import Limits, TooMany
 
 COOKIE = "rs_session"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -51,6 +52,8 @@ class Door:
         site: Site = request.app.state.site
         now = site.clock()
         visitor = await run_in_threadpool(find_visitor, site, request, now, self.by_token)
+        if self.by_token:
+            count_request(request, visitor, client_address(request, site.proxies))
         if self.role is not None:
             if visitor is None:
                 raise NotSignedIn("nobody is signed in", where=request.url.path, hint="sign in")
@@ -61,16 +64,28 @@ class Door:
                     hint="ask an administrator of this workspace",
                 )
         fields = await read_form(request)
+        body = await request.body() if self.by_token and fields is None and request.method not in SAFE else b""
         if request.method not in SAFE and (visitor is None or visitor.via == "session"):
             refuse_forged(request, visitor, fields)
         try:
-            yield make_call(site, request, visitor, now, fields)
+            yield make_call(site, request, visitor, now, fields, body)
         finally:
             if fields is not None:
                 await fields.close()
 
 
-def make_call(site: Site, request: Request, visitor: Visitor | None, now: float, fields: FormData | None) -> Call:
+def count_request(request: Request, visitor: Visitor | None, client: str) -> None:
+    """One request less for this visitor. Raises `TooMany`; what is left is told in the headers of the answer."""
+    limits: Limits = request.app.state.limits
+    who, allowance = (f"{visitor.via} {visitor.session}", limits.known) if visitor else (f"address {client}", limits.stranger)
+    request.state.left = left = limits.take(who, allowance)
+    if left.wait:
+        raise TooMany(left.wait)
+
+
+def make_call(
+    site: Site, request: Request, visitor: Visitor | None, now: float, fields: FormData | None, body: bytes = b""
+) -> Call:
     texts: dict[str, list[str]] = {}
     files: dict[str, list[UploadFile]] = {}
     for name, value in fields.multi_items() if fields is not None else ():
@@ -87,6 +102,7 @@ def make_call(site: Site, request: Request, visitor: Visitor | None, now: float,
         form={name: values[-1] for name, values in texts.items()},
         uploads={name: tuple(sent) for name, sent in files.items()},
         lists={name: tuple(values) for name, values in texts.items()},
+        body=body,
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from http import HTTPStatus
+from math import ceil
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,9 +13,12 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from reconshield import access
+from reconshield.access import Throttled
 from reconshield.errors import Refused, StoreError, UserError
 from reconshield.web.door import COOKIE, Forged, NotAllowed, NotSignedIn, find_visitor, make_call
 from reconshield.web.frame import error_page
+from reconshield.web.limits import TooMany
 
 LOG = logging.getLogger("reconshield.web")
 
@@ -29,13 +34,31 @@ class Conflict(UserError):
     """Somebody changed it in the meantime; what was sent is kept on the page."""
 
 
+class Stale(UserError):
+    """The condition of a change (If-Match) is not met."""
+
+
+class Unconditional(UserError):
+    """A change that needs a condition came without one."""
+
+
+class Unsupported(UserError):
+    """The body is of a kind that is not taken here."""
+
+
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotSignedIn, 401),
     (NotAllowed, 403),
+    (access.NotAllowed, 403),
     (Forged, 403),
     (Refused, 403),
     (Missing, 404),
     (Conflict, 409),
+    (Stale, 412),
+    (Unsupported, 415),
+    (Unconditional, 428),
+    (TooMany, 429),
+    (Throttled, 429),
     (StoreError, 503),
     (UserError, 422),
 )
@@ -69,9 +92,14 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 async def on_invalid(request: Request, error: Exception) -> Response:
     """A document of the wrong shape: every mistake is named, what was sent is not repeated."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
-    places = [(".".join(str(part) for part in row["loc"][1:]) or "body", str(row["msg"])) for row in found]
+    return await answer(request, 422, unreadable((row["loc"][1:], row["msg"]) for row in found))
+
+
+def unreadable(mistakes: Iterable[tuple[tuple[int | str, ...], str]]) -> UserError:
+    """Every mistake by its place in the document."""
+    places = [(".".join(str(part)[:64] for part in place) or "body", text) for place, text in mistakes]
     where = "; ".join(f"{place}: {text}" for place, text in places[:20])
-    return await answer(request, 422, UserError("the request cannot be read", where=where, hint="see /api"))
+    return UserError("the request cannot be read", where=where, hint="see /api")
 
 
 async def on_bug(request: Request, error: Exception) -> Response:
@@ -101,8 +129,12 @@ def problem(status: int, error: UserError, path: str) -> JSONResponse:
         "instance": path,
         "where": error.where,
         "next": error.hint,
+        "notes": list(getattr(error, "__notes__", ())),
     }
-    return JSONResponse(content, status, media_type="application/problem+json")
+    headers = {"www-authenticate": 'Bearer realm="ReconShield"'} if status == 401 else {}
+    if isinstance(error, TooMany | Throttled):
+        headers["retry-after"] = str(max(1, ceil(error.seconds)))
+    return JSONResponse(content, status, headers, "application/problem+json")
 
 
 def is_api(request: Request) -> bool:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from http import HTTPStatus
 
 from starlette.datastructures import MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from reconshield.web.limits import Left
 
 MOST_BODY = 2 * 1024 * 1024
 MOST_UPLOAD = 512 * 1024 * 1024
@@ -63,17 +66,25 @@ class Guarded:
                 headers = MutableHeaders(scope=message)
                 for name, value in self.headers:
                     headers.setdefault(name, value)
+                for name, value in left_of(scope):
+                    headers.setdefault(name, value)
                 if "cache-control" not in headers:
                     headers["cache-control"] = "no-store"
             await send(message)
 
         if declared_size(scope["headers"]) > limit:
-            await refusal(413, limit)(scope, receive, send_guarded)
+            await refusal(413, limit, scope["path"])(scope, receive, send_guarded)
             return
         try:
             await self.app(scope, limited(receive, limit, gone), send_guarded)
         except BodyRefused as error:
-            await refusal(error.status, limit)(scope, receive, send_guarded)
+            await refusal(error.status, limit, scope["path"])(scope, receive, send_guarded)
+
+
+def left_of(scope: Scope) -> Iterable[tuple[str, str]]:
+    """What the visitor may still ask of the API, where that was counted."""
+    left: Left | None = scope.get("state", {}).get("left")
+    return left.headers() if left is not None else ()
 
 
 class BodyRefused(Exception):
@@ -113,6 +124,20 @@ def declared_size(headers: Iterable[tuple[bytes, bytes]]) -> int:
     return 0
 
 
-def refusal(status: int, limit: int) -> PlainTextResponse:
+def refusal(status: int, limit: int, path: str) -> Response:
+    """Before anything of the app has seen the request: for people as plain text, for programs as problem+json."""
     why = f"a request may bring {limit:,} bytes here" if status == 413 else "the request did not arrive in time"
-    return PlainTextResponse(f"error: {why}. Nothing was changed.\n", status, {"connection": "close"})
+    headers = {"connection": "close"}
+    if not path.startswith("/api/"):
+        return PlainTextResponse(f"error: {why}. Nothing was changed.\n", status, headers)
+    problem = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": why,
+        "instance": path,
+        "where": "body",
+        "next": "nothing was changed",
+        "notes": [],
+    }
+    return JSONResponse(problem, status, headers, "application/problem+json")
