@@ -7,13 +7,13 @@ Texts from the network are left as they came: the format that prints them makes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from reconshield.knowledge.risk import MAXIMA
 from reconshield.model import Confidence, Endpoint, Finding, Risk, Service, Severity
-from reconshield.report.result import Doubt, RatedService, RunHead, RunResult, port_words
+from reconshield.report.result import Doubt, HeldBack, RatedService, RunHead, RunResult, Summary, port_words
 from reconshield.scope import LEVELS
 from reconshield.text import count, duration, percent, plural
 
@@ -100,35 +100,50 @@ def _address_order(endpoint: Endpoint) -> tuple[int, int, int, str]:
     return (address.version, int(address), endpoint.port, endpoint.transport)
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the answer of a run counts: findings by severity, the hosts that have one above info, the endpoints that only this
+    machine reaches, and the worst risk (None: nothing is rated).
+    """
+
+    severities: Mapping[Severity, int]
+    hosts: int
+    only: int = 0
+    worst: tuple[int, str] | None = None
+
+
 def answer_text(result: RunResult, exposures: list[Exposure]) -> str:
     """The answer in one sentence, the worst first."""
-    summary = result.summary
+    severities: dict[Severity, int] = {}
+    for finding in (f for e in exposures for f in e.findings):
+        severities[finding.severity] = severities.get(finding.severity, 0) + 1
+    worst = (exposures[0].rated.risk.score, exposures[0].rated.risk.rating) if exposures else None
+    return answer_of(result.summary, result.head, Tally(severities, _hosts(exposures), len(result.own_loopback), worst))
+
+
+def answer_of(summary: Summary, head: RunHead, tally: Tally) -> str:
+    """The same from its numbers, for runs too large to be read whole."""
     if summary.measured == 0:
         return "Nothing was measured, so nothing is known yet."
     missing = summary.probes - summary.measured
     left = f"; {count(missing)} of {count(summary.probes)} not measured" if missing else ""
     if summary.open == 0:
-        where = f"on {plural(result.head.addresses, 'address', 'addresses')}"
+        where = f"on {plural(head.addresses, 'address', 'addresses')}"
         return f"Nothing open {where}: {plural(summary.measured, 'endpoint', 'endpoints')} measured{left}."
     opened = f"{plural(summary.open, 'endpoint', 'endpoints')} open of {count(summary.measured)} measured"
-    only = len(result.own_loopback)
-    if only:
-        opened += f", {count(only)} of them reachable from this machine alone"
-    findings = [f for e in exposures for f in e.findings if f.severity is not Severity.INFO]
-    if findings:
-        return f"{_severities(findings)} on {plural(_hosts(exposures), 'host', 'hosts')}; {opened}{left}."
-    if not exposures:
+    if tally.only:
+        opened += f", {count(tally.only)} of them reachable from this machine alone"
+    weighty = dict(pair for pair in tally.severities.items() if pair[0] is not Severity.INFO and pair[1])
+    if weighty:
+        return f"{_severities(weighty)} on {plural(tally.hosts, 'host', 'hosts')}; {opened}{left}."
+    if tally.worst is None:
         return f"No endpoint is open to other hosts; {opened}{left}."
-    worst = exposures[0].rated.risk
-    where = " on what other hosts can reach" if only else ""
-    return f"No findings above info{where}; {opened}; the highest risk is {worst.score} {worst.rating}{left}."
+    where = " on what other hosts can reach" if tally.only else ""
+    return f"No findings above info{where}; {opened}; the highest risk is {tally.worst[0]} {tally.worst[1]}{left}."
 
 
-def _severities(findings: Iterable[Finding]) -> str:
+def _severities(counts: Mapping[Severity, int]) -> str:
     """`2 findings of critical severity, 1 of medium`."""
-    counts: dict[Severity, int] = {}
-    for finding in findings:
-        counts[finding.severity] = counts.get(finding.severity, 0) + 1
     (worst, number), *rest = sorted(counts.items(), key=lambda pair: -pair[0].rank)
     first = f"{plural(number, 'finding', 'findings')} of {worst.value} severity"
     return ", ".join((first, *(f"{count(n)} of {severity.value}" for severity, n in rest)))
@@ -202,7 +217,10 @@ class CoverageRow:
 
 def coverage_rows(result: RunResult) -> tuple[CoverageRow, ...]:
     """Every state with its number; those that rarely occur only where they did. Together they are all that was planned."""
-    s = result.summary
+    return coverage_of(result.summary)
+
+
+def coverage_of(s: Summary) -> tuple[CoverageRow, ...]:
     rows = (
         ("open", s.open, "something answered"),
         ("closed", s.closed, "the host answered that nothing listens"),
@@ -221,8 +239,11 @@ def coverage_rows(result: RunResult) -> tuple[CoverageRow, ...]:
 
 def coverage_notes(result: RunResult) -> tuple[str, ...]:
     """What else bears on how far the result can be trusted, one sentence each."""
-    s = result.summary
-    notes = [f"Not measured: {sentence}." for sentence in result.head.dropped]
+    return notes_of(result.summary, result.head)
+
+
+def notes_of(s: Summary, head: RunHead) -> tuple[str, ...]:
+    notes = [f"Not measured: {sentence}." for sentence in head.dropped]
     notes.append("Loss was not measured." if s.loss is None else f"Loss: {percent(s.loss, 1.0)} of the probes.")
     if s.recall_estimate is not None:
         low, high = s.recall_estimate
@@ -245,8 +266,12 @@ def doubt_text(doubt: Doubt) -> str:
 
 def held_back_groups(result: RunResult) -> tuple[tuple[str, str, str, str], ...]:
     """Endpoints that got no byte, by kind: (kind, why, source, endpoints)."""
+    return groups_of(result.held_back)
+
+
+def groups_of(held_back: Iterable[HeldBack]) -> tuple[tuple[str, str, str, str], ...]:
     groups: dict[tuple[str, str, str], list[str]] = {}
-    for held in result.held_back:
+    for held in held_back:
         groups.setdefault((held.kind, held.because, held.source), []).append(str(held.endpoint))
     return tuple((*key, _some(places)) for key, places in groups.items())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Table, and_, delete, func, insert, select
@@ -71,6 +71,55 @@ def count_findings_of(store: Store, run_id: str) -> int:
     with store.read() as connection:
         mine = (FINDINGS.c.workspace == store.workspace, FINDINGS.c.run == run_id)
         return int(connection.execute(query.where(*mine)).scalar_one())
+
+
+@dataclass(frozen=True, slots=True)
+class FindingKind:
+    """The findings of one check in a run: how many there are, on how many addresses, and one of them."""
+
+    number: int
+    hosts: int
+    sample: Finding
+
+
+def finding_kinds(store: Store, run_id: str) -> list[FindingKind]:
+    """The findings of a run by check, the worst severity first, then the most frequent. Costs the same for any number."""
+    mine = (FINDINGS.c.workspace == store.workspace, FINDINGS.c.run == run_id)
+    kind = (FINDINGS.c.check_name, FINDINGS.c.severity)
+    query = select(*kind, func.count().label("number"), func.count(FINDINGS.c.ip.distinct()).label("hosts"))
+    found = []
+    with store.read() as connection:
+        for row in connection.execute(query.where(*mine).group_by(*kind)).all():
+            one = select(FINDINGS).where(*mine, kind[0] == row.check_name, kind[1] == row.severity).limit(1)
+            sample = finding_of(connection.execute(one).mappings().one())
+            found.append(FindingKind(row.number, row.hosts, sample))
+    return sorted(found, key=lambda each: (-each.sample.severity.rank, -each.number, each.sample.check))
+
+
+def findings_of_check(store: Store, run_id: str, check: str, offset: int, limit: int) -> list[Finding]:
+    """Some of the findings of one check, by address, port and transport."""
+    mine = (FINDINGS.c.workspace == store.workspace, FINDINGS.c.run == run_id, FINDINGS.c.check_name == check)
+    query = select(FINDINGS).where(*mine).order_by(FINDINGS.c.ip, FINDINGS.c.port, FINDINGS.c.transport)
+    with store.read() as connection:
+        return [finding_of(row) for row in connection.execute(query.offset(offset).limit(limit)).mappings()]
+
+
+def hosts_with_findings(store: Store, run_id: str, without: Severity) -> int:
+    """How many addresses have a finding of another severity than this one."""
+    mine = (FINDINGS.c.workspace == store.workspace, FINDINGS.c.run == run_id, FINDINGS.c.severity != without.value)
+    with store.read() as connection:
+        return int(connection.execute(select(func.count(FINDINGS.c.ip.distinct())).where(*mine)).scalar_one())
+
+
+def ports_seen_open(store: Store, run_id: str) -> list[tuple[int, str, int]]:
+    """The ports on which a run found something open: port, transport, how many endpoints."""
+    place = (OBSERVATIONS.c.port, OBSERVATIONS.c.transport)
+    query = select(*place, func.count().label("number")).where(
+        OBSERVATIONS.c.run_key == run_key(store, run_id).scalar_subquery()
+    )
+    with store.read() as connection:
+        rows = connection.execute(query.group_by(*place).order_by(*place)).all()
+    return [(row.port, Transport(row.transport).label, row.number) for row in rows]
 
 
 def services(store: Store, run_id: str, endpoint: Endpoint | None = None) -> list[Service]:

@@ -2,109 +2,126 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from reconshield.jobs.grants import list_grants
-from reconshield.jobs.results import load_result
-from reconshield.model import Finding
+from reconshield.jobs.results import held_of, load_head, load_result, load_summary
+from reconshield.model import Endpoint, Severity
+from reconshield.policy import Policy
 from reconshield.report.answer import (
-    Exposure,
+    Tally,
+    answer_of,
     answer_text,
-    coverage_notes,
-    coverage_rows,
+    coverage_of,
     find_exposures,
-    held_back_groups,
+    groups_of,
     loopback_text,
+    notes_of,
 )
-from reconshield.report.result import RunResult, Standing
+from reconshield.report.result import HeldBack, Summary
+from reconshield.store.db import Store
 from reconshield.store.runs import Run
+from reconshield.store.services import finding_kinds, hosts_with_findings, ports_seen_open
 from reconshield.web.call import Call
+from reconshield.web.run_table import COLUMNS, FILTERS, ROWS, Table, page_of_list, table_of
 
-ROWS = 100
-WORST = 20
-RATINGS = ("critical", "high", "medium", "low")
-SORTS = ("risk", "endpoint", "service", "findings")
-FILTERS = ("q", "rating", "service", "zone", "verdict")
+SMALL = 1000
+"""So many open endpoints are read whole for a page."""
+EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The sentence, the table, what got no byte, and what only this machine itself can reach."""
+
+    sentence: str
+    table: Table
+    held: tuple[tuple[str, str, str, str], ...]
+    loopback: str = ""
 
 
 def result_values(call: Call, run: Run) -> dict[str, Any]:
     policy, remark = call.policy()
-    result = load_result(call.store, run.id, policy=policy)
-    exposures = find_exposures(result)
     query = call.request.query_params
-    chosen = {name: query.get(name, "")[:200] for name in FILTERS}
-    sort = query.get("sort", "risk")
-    found = order([e for e in exposures if fits(e, result, chosen)], sort)
-    start = max(0, min(int(text) if (text := query.get("start", "0")).isdecimal() and len(text) < 9 else 0, len(found)))
-    findings = sorted((f for e in exposures for f in e.findings), key=worst_first)
+    chosen = {name: query.get(name, "")[:200] for name in ("q", *FILTERS)}
+    sort = query.get("sort", "")
+    sort = sort if sort in COLUMNS else "risk"
+    summary = load_summary(call.store, run)
+    read = read_small if summary.open <= SMALL else read_large
+    found = read(call.store, run, summary, policy, call.now, chosen, sort, query.get("after", "")[:400])
+    kept = chosen | {"sort": sort if sort != "risk" else ""}
     return {
-        "result": result,
-        "summary": result.summary,
-        "sentence": answer_text(result, exposures),
-        "coverage": coverage_rows(result),
-        "notes": coverage_notes(result),
-        "held_groups": held_back_groups(result),
-        "loopback": loopback_text(result) if result.own_loopback else "",
+        "summary": summary,
+        "sentence": found.sentence,
+        "coverage": coverage_of(summary),
+        "notes": notes_of(summary, load_head(run)),
+        "held_groups": found.held,
+        "loopback": found.loopback,
         "grants": [grant for grant in list_grants(call.store) if grant.id in run.grants],
-        "findings": findings[:WORST],
-        "findings_total": len(findings),
-        "every": len(exposures),
-        "found": len(found),
-        "rows": [(e, standing_of(result, e)) for e in found[start : start + ROWS]],
-        "start": start,
-        "size": ROWS,
+        "kinds": finding_kinds(call.store, run.id),
+        "table": found.table,
         "chosen": chosen,
-        "sort": sort if sort in SORTS else "risk",
-        "facets": facets_of(exposures, result),
-        "link": lambda **changes: link(chosen | {"sort": sort if sort != "risk" else ""}, changes),
+        "filtered": any(chosen.values()),
+        "sort": sort,
+        "columns": COLUMNS,
+        "size": ROWS,
+        "link": lambda **changes: link(kept, changes),
         "remark": remark,
     }
+
+
+def read_small(
+    store: Store,
+    run: Run,
+    summary: Summary,
+    policy: Policy | None,
+    now: float,
+    chosen: dict[str, str],
+    sort: str,
+    after: str,
+) -> Result:
+    """The whole run, as the reports see it."""
+    del summary, now
+    result = load_result(store, run.id, policy=policy)
+    sentence = answer_text(result, find_exposures(result))
+    loopback = loopback_text(result) if result.own_loopback else ""
+    return Result(sentence, table_of(result, chosen, sort, after), groups_of(result.held_back), loopback)
+
+
+def read_large(
+    store: Store,
+    run: Run,
+    summary: Summary,
+    policy: Policy | None,
+    now: float,
+    chosen: dict[str, str],
+    sort: str,
+    after: str,
+) -> Result:
+    """Of a large run its numbers, and the rows of one page."""
+    table = page_of_list(store, run.id, policy, now, chosen, sort, after)
+    severities: dict[Severity, int] = {}
+    for kind in finding_kinds(store, run.id):
+        severities[kind.sample.severity] = severities.get(kind.sample.severity, 0) + kind.number
+    worst = page_of_list(store, run.id, policy, now, dict.fromkeys(chosen, ""), "risk", "").rows[:1]
+    first = (worst[0].score or 0, worst[0].rating or "low") if worst else None
+    tally = Tally(severities, hosts_with_findings(store, run.id, Severity.INFO), worst=first)
+    return Result(answer_of(summary, load_head(run), tally), table, groups_of(held_ports_of(store, run.id)))
+
+
+def held_ports_of(store: Store, run_id: str) -> list[HeldBack]:
+    """One entry a port that got no byte, instead of one an endpoint."""
+    found = []
+    for port, transport, number in ports_seen_open(store, run_id):
+        held = held_of(Endpoint(f"{number:,} addresses" if number != 1 else "1 address", port, transport))
+        if held:
+            found.append(held)
+    return found
 
 
 def link(kept: dict[str, str], changes: dict[str, Any]) -> str:
     """The address of this page with some filters changed; what is empty is left out."""
     wanted = {name: value for name, value in (kept | changes).items() if value not in {"", None, 0}}
     return f"?{urlencode(wanted)}#endpoints"
-
-
-def worst_first(finding: Finding) -> tuple[int, int]:
-    return -finding.severity.rank, -(finding.risk.score if finding.risk else 0)
-
-
-def standing_of(result: RunResult, exposure: Exposure) -> Standing:
-    return result.standing.get(exposure.endpoint, Standing())
-
-
-def fits(exposure: Exposure, result: RunResult, chosen: dict[str, str]) -> bool:
-    """Whether an endpoint is what the filters ask for; every word of the text must stand in its place, names or product."""
-    service, standing = exposure.rated.service, standing_of(result, exposure)
-    if chosen["rating"] not in {"", exposure.rated.risk.rating} or chosen["service"] not in {"", service.service}:
-        return False
-    if chosen["zone"] not in {"", standing.zone or "none"} or chosen["verdict"] not in {"", standing.verdict or "no policy"}:
-        return False
-    parts = (str(exposure.endpoint), service.service, service.product, service.version, service.name, standing.owner)
-    words = " ".join(part for part in (*parts, *standing.assets, *(f.check for f in exposure.findings)) if part).lower()
-    return all(word in words for word in chosen["q"].lower().split())
-
-
-def order(exposures: list[Exposure], sort: str) -> list[Exposure]:
-    """The worst first, or as a column asks for it; equals stay worst first."""
-    keys = {
-        "endpoint": lambda e: (":" in e.endpoint.ip, e.endpoint),
-        "service": lambda e: e.rated.service.service,
-        "findings": lambda e: -len(e.findings),
-    }
-    return sorted(exposures, key=keys[sort]) if sort in keys else exposures
-
-
-def facets_of(exposures: list[Exposure], result: RunResult) -> dict[str, list[tuple[str, int]]]:
-    standings = [standing_of(result, e) for e in exposures]
-    ratings = Counter(e.rated.risk.rating for e in exposures)
-    return {
-        "rating": [(rating, ratings[rating]) for rating in RATINGS if ratings[rating]],
-        "verdict": Counter(s.verdict or "no policy" for s in standings).most_common(10),
-        "zone": Counter(s.zone or "none" for s in standings).most_common(12),
-        "service": Counter(e.rated.service.service for e in exposures).most_common(12),
-    }

@@ -20,11 +20,13 @@ from reconshield.jobs.scan_request import ScanRequest
 from reconshield.report.changes import ORDER, sentence, spoken, worst_first
 from reconshield.report.formats import KNOWN, find_format
 from reconshield.store.runs import Run, list_runs
+from reconshield.store.services import finding_kinds, findings_of_check
 from reconshield.web.call import Call
 from reconshield.web.door import Analyst, Operator, Viewer
 from reconshield.web.failures import Missing
 from reconshield.web.frame import page, render
 from reconshield.web.run_result import result_values
+from reconshield.web.run_table import ROWS
 from reconshield.web.runs import exact_run
 from reconshield.web.stream import stream_of
 
@@ -124,6 +126,19 @@ def export(call: Viewer, run_id: str, name: str, evidence: bool = False) -> Resp
     pieces = export_run(call.store, run.id, chosen, policy=call.policy()[0], with_evidence=evidence)
     headers = {"content-disposition": f'attachment; filename="{run.id}.{chosen.suffix}"'}
     return StreamingResponse(pieces, media_type=f"{chosen.media}; charset=utf-8", headers=headers)
+
+
+@ROUTER.get("/scans/{run_id}/findings/{check}")
+def show_findings(call: Viewer, run_id: str, check: str, start: int = 0) -> Response:
+    """Every endpoint of a run that has one finding."""
+    run = exact_run(call, run_id)
+    kind = next((each for each in finding_kinds(call.store, run.id) if each.sample.check == check), None)
+    if kind is None:
+        raise Missing(f"finding {check[:60]} in run {run.id}")
+    start = max(0, min(start, kind.number - 1))
+    found = findings_of_check(call.store, run.id, check, start, ROWS)
+    values: dict[str, Any] = {"run": run, "kind": kind, "found": found, "start": start, "size": ROWS}
+    return page(call, "run_findings.html.j2", "scans", title=kind.sample.title, **values)
 
 
 @ROUTER.get("/scans/{run_id}/rejudge")

@@ -63,8 +63,12 @@ document.addEventListener("htmx:sseOpen", () => {
   const note = lostNote();
   if (note) note.hidden = true;
 });
-document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.detail.target.id === "run" && document.activeElement === document.body) {
-    document.getElementById("run").focus({ preventScroll: true });
-  }
+let runReplaced = false;
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.target.id === "run") runReplaced = true;
+});
+document.addEventListener("htmx:afterSettle", () => {
+  if (!runReplaced) return;
+  runReplaced = false;
+  if (document.activeElement === document.body) document.getElementById("run").focus({ preventScroll: true });
 });
