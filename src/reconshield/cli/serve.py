@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from ipaddress import ip_address
 from pathlib import Path
@@ -49,6 +50,7 @@ def serve(
         else:
             code = accounts.setup_link(store, time.time(), LINK_SECONDS)
             call.print(f"app      {address}/setup/{code}   sign-in link, once, for 15 min")
+        sys.stdout.flush()
         from reconshield.jobs.live import LiveScans
         from reconshield.web.call import Site
         from reconshield.web.client import read_proxies

@@ -41,17 +41,20 @@ class Forged(UserError):
 
 
 class Door:
-    """Lets in who has at least a role, and gives the route its `Call`. Without a role everybody may come."""
+    """Lets in who has at least a role, and gives the route its `Call`. Without a role everybody may come; a blind door does
+    not even look who it is.
+    """
 
-    def __init__(self, role: Role | None, *, by_token: bool = False) -> None:
+    def __init__(self, role: Role | None, *, by_token: bool = False, blind: bool = False) -> None:
         self.role = role
         self.by_token = by_token
+        self.blind = blind
 
     async def __call__(self, request: Request) -> AsyncIterator[Call]:
         """The call, for as long as it takes; what was uploaded with it is closed afterwards."""
         site: Site = request.app.state.site
         now = site.clock()
-        visitor = await run_in_threadpool(find_visitor, site, request, now, self.by_token)
+        visitor = None if self.blind else await run_in_threadpool(find_visitor, site, request, now, self.by_token)
         if self.by_token:
             count_request(request, visitor, client_address(request, site.proxies))
         if self.role is not None:
@@ -142,6 +145,8 @@ def forged(request: Request) -> Forged:
     return Forged("the request did not come from a page of this app", where=request.url.path, hint="load the page again")
 
 
+Everyone = Annotated[Call, Depends(Door(None, blind=True))]
+"""For what is the same whoever asks."""
 Anyone = Annotated[Call, Depends(Door(None))]
 Viewer = Annotated[Call, Depends(Door(Role.VIEWER))]
 Analyst = Annotated[Call, Depends(Door(Role.ANALYST))]

@@ -7,12 +7,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconshield.jobs.grants import list_grants
-from reconshield.jobs.port_exposure import PortExposure, port_exposure
+from reconshield.jobs.port_exposure import port_exposure
 from reconshield.jobs.port_timeline import MONTH, Timeline
 from reconshield.jobs.scan_request import ScanRequest
 from reconshield.knowledge.index import load_index
 from reconshield.knowledge.payloads import why_unmeasurable
-from reconshield.scope import PORT_SCAN, granted_area
+from reconshield.scope import PORT_SCAN
 from reconshield.web.call import Call
 from reconshield.web.frame import render
 from reconshield.web.start import start
@@ -56,7 +56,6 @@ def panel_html(call: Call, port: int, run: str = "") -> str:
         live=live,
         ended=live is not None and live.phase == "ended",
         remark=remark,
-        addresses=scope_size(call, found),
     )
 
 
@@ -72,11 +71,6 @@ def ports_of(port: int) -> str:
     udp = bool(load_index().at(port, "udp")) and why_unmeasurable(port) is None
     only_udp = udp and not load_index().at(port, "tcp")
     return f"U:{port}" if only_udp else f"T:{port},U:{port}" if udp else f"T:{port}"
-
-
-def scope_size(call: Call, found: PortExposure) -> int:
-    """How many addresses the button would measure."""
-    return granted_area(list_grants(call.store), call.now).count if found.grants else 0
 
 
 def bars(line: Timeline, now: float) -> list[Bar]:

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from fastapi import APIRouter, Response
 
-from reconshield.web.door import Anyone
+from reconshield.web.door import Everyone
 from reconshield.web.failures import Missing
 from reconshield.web.frame import style
 
@@ -19,19 +19,19 @@ FILES = ("app.js", "icon.svg", "vendor/htmx.min.js", "vendor/sse.min.js", "vendo
 
 
 @ROUTER.get("/static/reconshield.css")
-def style_sheet(_: Anyone) -> Response:
+def style_sheet(_: Everyone) -> Response:
     return Response(style()[0], media_type=KINDS["css"], headers=FOR_GOOD)
 
 
 @ROUTER.get("/static/{name:path}")
-def static_file(_: Anyone, name: str) -> Response:
+def static_file(_: Everyone, name: str) -> Response:
     if name not in FILES:
         raise Missing(f"/static/{name}")
     return Response(read(name), media_type=KINDS[name.rpartition(".")[2]], headers=FOR_GOOD)
 
 
 @ROUTER.get("/healthz")
-def healthz(call: Anyone) -> Response:
+def healthz(call: Everyone) -> Response:
     """Whether the app can answer from its database; for a load balancer."""
     with call.site.store.read() as connection:
         connection.exec_driver_sql("SELECT 1")
