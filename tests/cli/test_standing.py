@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import html5lib
 import pytest
 
 from cli.inside import run
@@ -171,3 +172,15 @@ def test_flows_say_who_talks_to_what_is_open(place: Place) -> None:
     assert run(place.home, "exposures", "--json").lines[0]["talk"] is None
     for words in (["--unused"], ["--since", "1h"]):
         assert "nothing says who talks" in run(place.home, "exposures", *words).err
+
+
+def test_the_page_of_a_run_says_who_talks(place: Place) -> None:
+    rows = [zeek_row(1_760_000_000 + at * 3600, "127.0.0.2", "127.0.0.1", place.pop3) for at in range(9)]
+    (place.home / "page.log").write_bytes(zeek_conn(rows))
+    flows = ("--flows", str(place.home / "page.log"))
+    page = run(place.home, "report", "latest", "--format", "html", *flows).out
+    html5lib.HTMLParser(strict=True).parse(page)
+    assert "1 peer, 9 flows" in page
+    assert "no flow in 8 h 0 min of page.log, though this host has others there" in page
+    refused = run(place.home, "report", "latest", *flows)
+    assert (refused.code, "table does not say who talks" in refused.err) == (2, True)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -192,3 +197,31 @@ def test_hostile_text_and_a_log_without_times_are_harmless() -> None:
         assert "\u202e" not in text
     assert "\n" not in subject(message)
     assert (event.kind, event.last, event.since) == (DETECTION, None, (None, None))
+
+
+def test_a_followed_log_rings_as_it_grows(home: Path) -> None:
+    """In a process of its own: an alert is delivered while the log is open, the next one after it grew, and Ctrl-C ends it."""
+    words = ["detect", "run", str(home / "conn.log"), "--policy", str(home / "reconshield.toml"), "--alert", "--follow"]
+    command = [sys.executable, "-m", "reconshield", "--home", str(home), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for(lambda: len(sent(home)) == 1, process)
+            more = zeek_conn(beacon("10.20.4.9", "203.0.113.36", 110, service="http"))
+            with (home / "conn.log").open("ab") as file:
+                file.write(b"".join(line for line in more.splitlines(keepends=True) if not line.startswith(b"#")))
+            wait_for(lambda: len(sent(home)) == 2, process)
+        finally:
+            process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert out.count("critical") == 2
+    assert "alerts   1 new, 0 changed, 0 over; 1 sent, 0 waiting" in err
+    assert {told["ip"] for told in sent(home)} == {"203.0.113.35", "203.0.113.36"}
+
+
+def wait_for(seen: Callable[[], bool], process: subprocess.Popen[str], patience: float = 60) -> None:
+    end = time.monotonic() + patience
+    while not seen():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.1)

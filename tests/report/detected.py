@@ -88,5 +88,6 @@ REPORT = DetectionReport(
     span=(AT, AT + 43_200),
     policy="reconshield.toml",
     techniques={"T1071": "Application Layer Protocol", "T1571": "Non-Standard Port"},
+    attack_version="18.1",
     version="0.1.0",
 )

@@ -192,7 +192,7 @@ ECS_FIELDS = words(
     "threat.framework threat.technique.id threat.technique.name"
 )
 ECS_VALUES = {
-    "event.kind": {"alert", "signal"},
+    "event.kind": {"alert", "event"},
     "event.category": {"network", "intrusion_detection"},
     "event.type": {"info"},
     "network.direction": {"inbound", "outbound", "internal", "external"},

@@ -165,9 +165,7 @@ def message_line(message: Message, workspace: str, key: str | None = None) -> di
         "why": event.why,
         "do": list(event.do),
         "risk": risk_part(event.risk),
-        "ip": event.endpoint.ip if event.endpoint else None,
-        "port": event.endpoint.port if event.endpoint else None,
-        "transport": event.endpoint.transport if event.endpoint else None,
+        **place_part(event.endpoint),
         "peers": list(event.peers),
         "service": event.service,
         "before": event.before,
@@ -186,6 +184,10 @@ def message_line(message: Message, workspace: str, key: str | None = None) -> di
         "proof": event.proof,
         "at": iso_time(event.at),
     }
+
+
+def place_part(endpoint: Endpoint | None) -> dict[str, Any]:
+    return asdict(endpoint) if endpoint else {"ip": None, "port": None, "transport": None}
 
 
 def risk_part(risk: Risk | None) -> dict[str, Any] | None:

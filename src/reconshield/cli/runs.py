@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconshield.cli.console import Invocation
+from reconshield.errors import UserError
 
 if TYPE_CHECKING:
+    from reconshield.policy import Policy
     from reconshield.report.line_types import Line
+    from reconshield.report.result import RunResult
     from reconshield.report.rows import Row
     from reconshield.store.db import Store
 
@@ -108,6 +111,9 @@ def report(
     all_states: Annotated[bool, typer.Option("--all-states", help="List closed and filtered endpoints too.")] = False,
     with_evidence: Annotated[bool, typer.Option("--with-evidence", help="Print what endpoints answered.")] = False,
     fail_on: Annotated[str | None, typer.Option(metavar="SEVERITY", help="Exit 1 for findings this bad or worse.")] = None,
+    flows: Annotated[
+        list[Path] | None, typer.Option("--flows", metavar="FILE", help="Flow logs: who talks to each, in HTML.")
+    ] = None,
 ) -> None:
     """Print a stored run in any format."""
     from reconshield.cli.output import check_format, open_output, write_result
@@ -122,6 +128,8 @@ def report(
         result = load_result(store, run, all_states=all_states, policy=policy)
     if warning:
         call.tell(f"warning: {warning}")
+    if flows:
+        result = with_flows(call, result, flows, chosen, policy)
     with open_output(call, output, chosen, all_states=all_states) as sink:
         write_result(
             call,
@@ -133,6 +141,19 @@ def report(
             with_evidence=with_evidence,
         )
     raise typer.Exit(exit_code(result, threshold))
+
+
+def with_flows(call: Invocation, result: RunResult, flows: list[Path], format_: str, policy: Policy | None) -> RunResult:
+    """The run with who talks to what is open in it; only its page has room for that."""
+    from reconshield.cli.detect_output import input_summary
+    from reconshield.jobs.detect_past import load_past
+    from reconshield.jobs.exposure_talk import add_talk_to_run
+
+    if format_ != "html":
+        hint = "--format html, or: reconshield exposures --flows FILE"
+        raise UserError(f"{format_} does not say who talks", where="--flows", hint=hint)
+    scans = load_past(call.settings, policy, time.time()).scans
+    return add_talk_to_run(result, flows, scans, told=lambda read: call.tell(input_summary(read)))
 
 
 def diff(ctx: typer.Context, before: RunArgument, after: RunArgument, as_json: AsJson = False) -> None:

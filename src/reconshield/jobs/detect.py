@@ -242,4 +242,4 @@ def documented_uses(port: int, transport: str) -> tuple[PortUse, ...]:
 def conclusion(detected: Detected) -> str:
     """The last line: how many conversations, and how they were rated."""
     matches = detected.matches
-    return conclusion_of(matches.detections, matches.conversations, matches.noted)
+    return conclusion_of(matches.detections, matches.conversations, matches.noted, matches.left_out)

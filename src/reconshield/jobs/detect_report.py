@@ -8,6 +8,7 @@ from reconshield.detection import Detection
 from reconshield.jobs.detect import Detected, Input
 from reconshield.jobs.indicators import FeedRead
 from reconshield.knowledge.catalog import attack_names
+from reconshield.knowledge.sections import attack_version
 from reconshield.report.detected import DetectionReport, FeedNote, InputNote
 
 
@@ -27,6 +28,7 @@ def make_report(found: Detected, feeds: Iterable[FeedRead], policy: str, now: fl
         span=matches.span,
         policy=policy,
         techniques=techniques_of(matches.detections),
+        attack_version=attack_version(),
     )
 
 
@@ -45,7 +47,9 @@ def input_note(read: Input) -> InputNote:
 
 def report_one(found: Detection, now: float) -> DetectionReport:
     """One detection of a log that is followed."""
-    return DetectionReport((found,), (), (), (), 0, 0, 0, now, techniques=techniques_of([found]))
+    return DetectionReport(
+        (found,), (), (), (), 0, 0, 0, now, techniques=techniques_of([found]), attack_version=attack_version()
+    )
 
 
 def techniques_of(detections: Iterable[Detection]) -> dict[str, str]:

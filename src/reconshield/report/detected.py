@@ -55,7 +55,7 @@ class FeedNote:
 @dataclass(frozen=True, slots=True)
 class DetectionReport:
     """All that was found in some flow logs, the worst first. `made` is when (Unix seconds); `span` the time that the flows
-    cover, None where no record has a time; `techniques` are the names of the ATT&CK ids that occur.
+    cover, None where no record has a time; `techniques` are the names of the ATT&CK ids that occur, of `attack_version`.
     """
 
     detections: tuple[Detection, ...]
@@ -70,6 +70,7 @@ class DetectionReport:
     span: tuple[float, float] | None = None
     policy: str = ""
     techniques: Mapping[str, str] = field(default_factory=dict)
+    attack_version: str = ""
     version: str = __version__
 
 
@@ -133,14 +134,15 @@ def ip_version(address: str) -> int:
 
 
 def conclusion_text(report: DetectionReport) -> str:
-    return conclusion_of(report.detections, report.conversations, report.noted)
+    return conclusion_of(report.detections, report.conversations, report.noted, report.left_out)
 
 
-def conclusion_of(detections: Sequence[Detection], conversations: int, noted: int) -> str:
-    """How many conversations there were, and how they were rated."""
+def conclusion_of(detections: Sequence[Detection], conversations: int, noted: int, left_out: int) -> str:
+    """How many conversations there were, and how they were rated; and how many more reach Low than are kept."""
     ratings = [detection.grade.rating for detection in detections]
     parts = [f"{count(ratings.count(name))} {name}" for name in reversed(THRESHOLDS) if name in ratings]
     rated = ", ".join(parts) or "none rated low or above"
     marked = sum(1 for detection in detections if live(detection.suppressed))
+    cut = f"; {count(left_out)} more reach low, the worst are kept" if left_out else ""
     suppressed = f" ({count(marked)} suppressed)" if marked else ""
-    return f"{count(conversations)} conversations: {rated}{suppressed}; {count(noted)} noted below low"
+    return f"{count(conversations)} conversations: {rated}{suppressed}{cut}; {count(noted)} noted below low"

@@ -59,7 +59,7 @@ def ecs_document(found: Detection, report: DetectionReport) -> dict[str, Any]:
 
 def event_part(found: Detection, report: DetectionReport, first: float, last: float) -> dict[str, Any]:
     return {
-        "kind": "signal" if live(found.suppressed) else "alert",
+        "kind": "event" if live(found.suppressed) else "alert",
         "category": ["network", "intrusion_detection"],
         "type": ["info"],
         "module": "reconshield",

@@ -132,6 +132,13 @@ def talk_text(talk: Talk) -> str:
     return f"this host is not seen in {period}: nothing is known of who talks to it{own}"
 
 
+def talk_brief(talk: Talk) -> str:
+    """`3 peers, 719 flows`, `no flow`, `host not in the flows`."""
+    if talk.flows:
+        return f"{plural(talk.peers, 'peer', 'peers')}, {plural(talk.flows, 'flow', 'flows')}"
+    return "no flow" if talk.seen or talk.attempts else "host not in the flows"
+
+
 def period_text(traffic: Traffic) -> str:
     """`12 h 0 min of conn.log`."""
     names = [printable(PurePath(file).name, 40) for file in traffic.files]

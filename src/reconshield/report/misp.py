@@ -68,20 +68,24 @@ def attack_tag(uid: str, report: DetectionReport) -> dict[str, str]:
 def misp_object(found: Detection, report: DetectionReport, event: str) -> dict[str, Any]:
     first, last = times_of(found, report.made)
     key, stamp = (event, detection_id(found)), str(int(report.made))
-    blocks = found.direction == "out" and THREAT.get(found.grade.rating) == "1" and not live(found.suppressed)
-    parts: list[tuple[str, str, str, str, bool]] = [
-        ("ip-src", "ip-src", "Network activity", found.src, False),
-        ("ip-dst", "ip-dst", "Network activity", found.dst, blocks),
-        ("protocol", "text", "Other", found.transport.upper(), False),
-        ("flow-count", "counter", "Other", str(found.flows), False),
-        ("byte-count", "counter", "Other", str(found.sent + found.received), False),
-        ("first-packet-seen", "datetime", "Other", iso_time(first), False),
-        ("last-packet-seen", "datetime", "Other", iso_time(last), False),
-    ]
-    if found.port:
-        parts.insert(2, ("dst-port", "port", "Network activity", str(found.port), False))
-    if found.direction in {"in", "out"}:
-        parts.append(("direction", "text", "Other", "Ingress" if found.direction == "in" else "Egress", False))
+    attributes = []
+    for relation, kind, value in parts_of(found, first, last):
+        network = kind in {"ip-src", "ip-dst", "port"}
+        attributes.append(
+            {
+                "uuid": own_uuid("misp attribute", *key, relation),
+                "object_relation": relation,
+                "type": kind,
+                "category": "Network activity" if network else "Other",
+                "value": value,
+                "to_ids": relation == "ip-dst" and is_indicator(found),
+                "disable_correlation": not network,
+                "distribution": INHERIT,
+                "timestamp": stamp,
+                "comment": "",
+                "Tag": [attack_tag(uid, report) for uid in found.attack] if relation == "ip-dst" else [],
+            }
+        )
     return NETFLOW | {
         "uuid": own_uuid("misp object", *key),
         "description": title_of(found),
@@ -90,20 +94,25 @@ def misp_object(found: Detection, report: DetectionReport, event: str) -> dict[s
         "distribution": INHERIT,
         "first_seen": iso_time(first),
         "last_seen": iso_time(last),
-        "Attribute": [
-            {
-                "uuid": own_uuid("misp attribute", *key, relation),
-                "object_relation": relation,
-                "type": kind,
-                "category": category,
-                "value": value,
-                "to_ids": to_ids,
-                "disable_correlation": category == "Other",
-                "distribution": INHERIT,
-                "timestamp": stamp,
-                "comment": "",
-                "Tag": [attack_tag(uid, report) for uid in found.attack] if relation == "ip-dst" else [],
-            }
-            for relation, kind, category, value, to_ids in parts
-        ],
+        "Attribute": attributes,
     }
+
+
+def parts_of(found: Detection, first: float, last: float) -> Iterator[tuple[str, str, str]]:
+    """The parts of the template: relation, type, value."""
+    yield "ip-src", "ip-src", found.src
+    yield "ip-dst", "ip-dst", found.dst
+    if found.port:
+        yield "dst-port", "port", str(found.port)
+    yield "protocol", "text", found.transport.upper()
+    yield "flow-count", "counter", str(found.flows)
+    yield "byte-count", "counter", str(found.sent + found.received)
+    yield "first-packet-seen", "datetime", iso_time(first)
+    yield "last-packet-seen", "datetime", iso_time(last)
+    if found.direction in {"in", "out"}:
+        yield "direction", "text", "Ingress" if found.direction == "in" else "Egress"
+
+
+def is_indicator(found: Detection) -> bool:
+    """Whether others should look for the destination too."""
+    return found.direction == "out" and THREAT.get(found.grade.rating) == "1" and not live(found.suppressed)

@@ -31,7 +31,6 @@ CONFIDENCE = {"low": (1, "Low"), "medium": (2, "Medium"), "high": (3, "High"), "
 RISK = {"low": (1, "Low"), "medium": (2, "Medium"), "high": (3, "High"), "critical": (4, "Critical")}
 DIRECTION = {"in": (1, "Inbound"), "out": (2, "Outbound"), "within": (3, "Lateral")}
 NEW, SUPPRESSED = (1, "New"), (3, "Suppressed")
-ATTACK_VERSION = "18.1"
 
 
 def ocsf_text(report: DetectionReport) -> Iterator[str]:
@@ -42,9 +41,6 @@ def ocsf_text(report: DetectionReport) -> Iterator[str]:
 def ocsf_event(found: Detection, report: DetectionReport) -> dict[str, Any]:
     """One event. Times are milliseconds since 1970."""
     first, last = (round(at * 1000) for at in times_of(found, report.made))
-    hidden = live(found.suppressed)
-    severity, status = SEVERITY.get(found.grade.rating, (1, "Informational")), SUPPRESSED if hidden else NEW
-    confidence, risk = CONFIDENCE.get(found.grade.rating, (0, "Unknown")), RISK.get(found.grade.rating, (0, "Info"))
     event: dict[str, Any] = {
         "activity_id": CREATE,
         "activity_name": "Create",
@@ -58,16 +54,7 @@ def ocsf_event(found: Detection, report: DetectionReport) -> dict[str, Any]:
         "start_time": first,
         "end_time": last,
         "count": found.flows,
-        "severity_id": severity[0],
-        "severity": severity[1],
-        "status_id": status[0],
-        "status": status[1],
-        "is_alert": not hidden,
-        "confidence_id": confidence[0],
-        "confidence": confidence[1],
-        "risk_score": found.grade.score,
-        "risk_level_id": risk[0],
-        "risk_level": risk[1],
+        **judgement_part(found),
         "message": title_of(found),
         "metadata": {
             "version": VERSION,
@@ -79,13 +66,26 @@ def ocsf_event(found: Detection, report: DetectionReport) -> dict[str, Any]:
         "evidences": [evidence_part(found)],
         "remediation": {"desc": found.following or "ask who runs the source"},
         "observables": [
-            {"name": "evidences[].src_endpoint.ip", "type_id": 2, "type": "IP Address", "value": found.src},
-            {"name": "evidences[].dst_endpoint.ip", "type_id": 2, "type": "IP Address", "value": found.dst},
+            {"name": f"evidences[].{end}_endpoint.ip", "type_id": 2, "type": "IP Address", "value": value}
+            for end, value in (("src", found.src), ("dst", found.dst))
         ],
     }
-    if found.suppressed:
-        event["status_detail"] = found.suppressed.because
-    return event
+    return event | ({"status_detail": found.suppressed.because} if found.suppressed else {})
+
+
+def judgement_part(found: Detection) -> dict[str, Any]:
+    """How bad, how sure, and whether it is looked at already: numbers with the words that OCSF has for them."""
+    hidden, rating = live(found.suppressed), found.grade.rating
+    words = {
+        "severity": SEVERITY.get(rating, (1, "Informational")),
+        "status": SUPPRESSED if hidden else NEW,
+        "confidence": CONFIDENCE.get(rating, (0, "Unknown")),
+        "risk_level": RISK.get(rating, (0, "Info")),
+    }
+    part: dict[str, Any] = {"is_alert": not hidden, "risk_score": found.grade.score}
+    for name, (number, word) in words.items():
+        part |= {f"{name}_id": number, name: word}
+    return part
 
 
 def finding_info(found: Detection, report: DetectionReport, first: int, last: int) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def finding_info(found: Detection, report: DetectionReport, first: int, last: in
     }
     if found.attack:
         info["attacks"] = [
-            {"version": ATTACK_VERSION, "technique": {"uid": uid, "name": report.techniques.get(uid, uid)}}
+            {"version": report.attack_version, "technique": {"uid": uid, "name": report.techniques.get(uid, uid)}}
             for uid in found.attack
         ]
     return info

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from reconshield.detection import Talk
 from reconshield.model import Endpoint, Finding, Observation, Risk, Service
 
 RunState = Literal["running", "complete", "partial", "failed"]
@@ -96,7 +97,7 @@ class Background:
 
     `grants` are the grants of the run's head; `refuted` says for a check which observation would make its findings go away;
     `sources` and `techniques` explain the source and ATT&CK ids that occur; `data` are the ages of the data that ratings rest
-    on, one text each (`IANA 2026-02-13`).
+    on, one text each (`IANA 2026-02-13`). `talk` is who talks to an endpoint, where flow logs were given.
     """
 
     grants: tuple[GrantNote, ...] = ()
@@ -104,6 +105,7 @@ class Background:
     sources: Mapping[str, SourceNote] = field(default_factory=dict)
     techniques: Mapping[str, str] = field(default_factory=dict)
     data: tuple[str, ...] = ()
+    talk: Mapping[Endpoint, Talk] = field(default_factory=dict)
 
 
 NOT_BELIEVED = "not believed"

@@ -22,6 +22,7 @@ from reconshield.knowledge.risk import MAXIMA
 from reconshield.model import Finding, Risk, Severity
 from reconshield.report import answer
 from reconshield.report.answer import RATINGS, Exposure, find_exposures
+from reconshield.report.exposures import talk_brief, talk_text
 from reconshield.report.html.charts import chart_counts, chart_factors, has_lowering
 from reconshield.report.result import RunResult
 from reconshield.text import bytes_text, count, duration, iso_time, local_time, plural, printable, size
@@ -75,6 +76,8 @@ def page_values(result: RunResult, *, with_evidence: bool) -> dict[str, Any]:
         "severities": severity_rows(findings),
         "sources": listed_sources(result, detailed, further),
         "with_evidence": with_evidence,
+        "talk_text": talk_text,
+        "talk_brief": talk_brief,
         **frame_values(),
     }
 
