@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 
 from reconshield.errors import UserError
-from reconshield.jobs.exposures import load_assets, load_exposures
+from reconshield.jobs.exposures import load_assets
+from reconshield.jobs.listing import Filters, Sort, list_open
 from reconshield.jobs.policy_edit import add_entry
 from reconshield.jobs.scan_request import ScanRequest
 from reconshield.jobs.standing import StandingFinding, find_standing, standing_findings
-from reconshield.report.exposures import Exposure, worst_first
 from reconshield.web.call import Call
 from reconshield.web.door import Analyst, Operator, Viewer
 from reconshield.web.failures import Missing
@@ -23,47 +24,68 @@ from reconshield.web.start import start
 
 ROUTER = APIRouter(include_in_schema=False)
 ROWS = 100
-RATINGS = ("critical", "high", "medium", "low")
+COLUMNS: Mapping[str, tuple[str, Sort, bool]] = {
+    "risk": ("Risk", "risk", True),
+    "endpoint": ("Endpoint", "endpoint", False),
+    "service": ("Service", "service", False),
+    "zone": ("Whose", "zone", False),
+    "verdict": ("Expected", "verdict", False),
+    "opened": ("Open since", "opened", True),
+    "seen": ("Seen", "seen", False),
+}
+"""The columns, in order: heading, what the list calls them, and whether the highest stands first."""
+SHOWN_FACETS = ("rating", "verdict", "service", "zone", "vantage")
 
 
 @ROUTER.get("/exposures")
-def exposures(call: Viewer, q: str = "", rating: str = "", zone: str = "", verdict: str = "", start: int = 0) -> Response:
-    """Everything that is known to be open, the worst first."""
+def exposures(
+    call: Viewer,
+    q: str = "",
+    rating: str = "",
+    zone: str = "",
+    verdict: str = "",
+    service: str = "",
+    vantage: str = "",
+    sort: str = "risk",
+    after: str = "",
+) -> Response:
+    """Everything that is known to be open, the worst first; from columns, so that a hundred thousand rows stay quick."""
     policy, remark = call.policy()
-    every = sorted(load_exposures(call.store, policy, call.now), key=worst_first)
-    chosen = {"q": q[:200], "rating": rating, "zone": zone, "verdict": verdict}
-    found = [one for one in every if fits(one, chosen)]
-    start = max(0, min(start, len(found)))
+    chosen = {"q": q[:200], "rating": rating, "zone": zone, "verdict": verdict, "service": service, "vantage": vantage}
+    _, column, descending = COLUMNS.get(sort, COLUMNS["risk"])
+    wanted = {name: (value,) if value else () for name, value in chosen.items()}
+    filters = Filters(
+        text=chosen["q"],
+        rating=wanted["rating"],
+        zone=wanted["zone"],
+        verdict=wanted["verdict"],
+        service=wanted["service"],
+        vantage=wanted["vantage"],
+    )
+    found = list_open(
+        call.store,
+        None,
+        policy=policy,
+        now=call.now,
+        sort=column,
+        descending=descending,
+        filters=filters,
+        cursor=after or None,
+        limit=ROWS,
+    )
+    facets = {name: list(found.facets.get(name, ()))[:12] for name in SHOWN_FACETS}
     return page(
         call,
         "exposures.html.j2",
         "exposures",
         title="Exposures",
-        every=len(every),
-        found=len(found),
-        rows=found[start : start + ROWS],
-        start=start,
-        size=ROWS,
+        found=found,
         chosen=chosen,
-        facets={
-            "rating": order(Counter(one.risk.rating if one.risk else "not rated" for one in every), RATINGS),
-            "zone": order(Counter(one.zone for one in every)),
-            "verdict": order(Counter(one.verdict or "no policy" for one in every)),
-        },
+        sort=sort if sort in COLUMNS else "risk",
+        columns=COLUMNS,
+        facets={name: rows for name, rows in facets.items() if len(rows) > 1 or chosen[name]},
         remark=remark,
     )
-
-
-def fits(one: Exposure, chosen: dict[str, str]) -> bool:
-    """Whether an exposure is what the filters ask for; the text is looked for in place, names and service."""
-    rating = one.risk.rating if one.risk else "not rated"
-    if chosen["rating"] not in {"", rating} or chosen["zone"] not in {"", one.zone}:
-        return False
-    if chosen["verdict"] not in {"", one.verdict or "no policy"}:
-        return False
-    spoken = (one.service.service, one.service.product or "", one.service.name or "") if one.service else ()
-    words = " ".join((str(one.endpoint), one.owner or "", *one.assets, *spoken)).lower()
-    return all(word in words for word in chosen["q"].lower().split())
 
 
 def order(counts: Counter[str], first: tuple[str, ...] = ()) -> list[tuple[str, int]]:
