@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from typing import Any
 
@@ -12,18 +13,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detect.captures import zeek_row
 from detect.reading import faults_in, flows_in, read_all
 from detect.test_hostile import damage
 from detect.test_logs import eve
-from reconshield.detect import eve_flows
-from reconshield.detect.flows import Names
+from reconshield.detect import eve_flows, shapes
+from reconshield.detect.flows import Names, Reader
 from reconshield.detect.pieces import Piece
 from reconshield.detect.readers import eve as reader
+from reconshield.detect.readers import zeek_json
 from reconshield.detect.shapes import Lines, Path, make_shape
+from reconshield.detect.zeek_columns import conn_shapes
 
 VALUE = st.integers(0, 10**17) | st.text(st.sampled_from('aé"\\/,:{}[] 1\x07'), max_size=4) | st.booleans() | st.none()
 OBJECT = st.fixed_dictionaries(
-    {"a": VALUE, "b": st.fixed_dictionaries({"c": VALUE, "d": VALUE | st.floats(-1, 1)}), "e": st.lists(VALUE, max_size=2)}
+    {
+        "a": VALUE,
+        "b": st.fixed_dictionaries({"c": VALUE, "d": VALUE | st.floats(-1, 1) | st.floats(0, 1e15)}),
+        "e": st.lists(VALUE, max_size=2),
+    }
 )
 
 
@@ -47,6 +55,9 @@ def check_taken(data: bytes, template: bytes) -> int:
         for path, values in found.numbers.items():
             value = at(parsed, path)
             assert (type(value), value) == (int, values[row])
+        for path, numbers in found.decimals.items():
+            assert isinstance(value := at(parsed, path), int | float)
+            assert math.isclose(value, numbers[row], rel_tol=1e-12)
         for path, word in shape.words.items():
             assert at(parsed, path) == word
     return found.lines.size
@@ -67,8 +78,6 @@ def test_what_is_taken_is_what_a_parser_says(objects: list[Any], style: tuple[st
 def test_what_has_no_shape() -> None:
     for line in (
         b'{"a":-1}',
-        b'{"a":1.5}',
-        b'{"a":1e5}',
         b'{"a":"\\n"}',
         b'{"a":1,"a":2}',
         b'{"a":[1,2]}',
@@ -92,6 +101,18 @@ def test_numbers_with_zeros_in_front_and_controls_in_texts_are_not_taken() -> No
         b'{"a":1,"b":"x"}}',
     ]
     assert check_taken(b"".join(line + b"\n" for line in [*good, *bad]), template) == 2
+    good = [b'{"a":1.25}', b'{"a":0.0123456789012345678}', b'{"a":3}', b'{"a":0}', b'{"a":1712345678.123456789}']
+    bad = [
+        b'{"a":1.}',
+        b'{"a":.5}',
+        b'{"a":01.5}',
+        b'{"a":1.5.5}',
+        b'{"a":-1.5}',
+        b'{"a":}',
+        b'{"a":.}',
+        b'{"a":00}',
+    ]
+    assert check_taken(b"".join(line + b"\n" for line in [*good, *bad]), b'{"a":0.5}') == 5
 
 
 KINDS = st.sampled_from(["flow", "tls", "alert", "netflow"])
@@ -141,7 +162,7 @@ def test_eve_by_columns_says_the_same_as_line_by_line(
     for each in (data, *damage(data, random.Random(seed))):
         found = outcome(each)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(eve_flows, "MOST_SHAPES", 0)
+            patch.setattr(shapes, "MOST_SHAPES", 0)
             assert found == outcome(each)
 
 
@@ -169,7 +190,7 @@ def test_eve_by_columns_in_each_special_case() -> None:
         found.append([flow["state"] for flow in flows_in(read_all(data, 1 << 20, reader.READER))])
         with pytest.MonkeyPatch.context() as patch:
             expected = outcome(data)
-            patch.setattr(eve_flows, "MOST_SHAPES", 0)
+            patch.setattr(shapes, "MOST_SHAPES", 0)
             assert expected == outcome(data)
     states = [
         "refused",
@@ -186,8 +207,8 @@ def test_eve_by_columns_in_each_special_case() -> None:
     assert found == [[], [], *([state] if state else [] for state in states)]
 
 
-def outcome(data: bytes) -> tuple[list[str], list[str]]:
-    items = read_all(data, 1 << 20, reader.READER)
+def outcome(data: bytes, which: Reader = reader.READER) -> tuple[list[str], list[str]]:
+    items = read_all(data, 1 << 20, which)
     return sorted(map(repr, flows_in(items))), sorted(faults_in(items))
 
 
@@ -195,5 +216,59 @@ def test_most_flows_are_read_by_columns() -> None:
     data = b"".join(json.dumps(eve(flow_id=number), separators=(",", ":")).encode() + b"\n" for number in range(50))
     lines = Lines(Piece(data, 1))
     names = Names()
-    taken = list(eve_flows.Columns(lambda _: 6, names.number, names).take(lines, 1))
-    assert [flows.rows.size for flows, _, _ in taken] == [50]
+    taken = list(eve_flows.flow_shapes(lambda _: 6, names.number, names).take(lines))
+    assert [flows.rows.size for (flows, _), _ in taken] == [50]
+
+
+TIMES = [1_760_000_000.125, 1_760_000_000, "2025-10-09T08:53:20Z", 1e300, -1.5, 2**32]
+FIELDS: dict[str, list[object]] = {
+    "_path": ["conn", "dns", 5],
+    "duration": [0, 1.5, 0.0123456789012345678, 1e-7, "2", None],
+    "id.orig_h": ["2001:db8::1", "10.0.0.300", "::", 7],
+    "id.resp_p": [0, 65_535, 65_536, "80", 80.5],
+    "proto": ["udp", "icmp", "x"],
+    "service": ["ssl", "ssl,smtp", "-", 5, None],
+    "conn_state": ["S0", "OTH", "REJ", "?", None],
+    "missed_bytes": [0, 9, "9", 9.5],
+    "orig_bytes": [10**17, 10**19, None, 1.5, "7"],
+    "local_orig": [True, False],
+    "tunnel_parents": [[], ["C1"]],
+}
+ENTRY = st.fixed_dictionaries(
+    {"ts": st.sampled_from(TIMES)}, optional={name: st.sampled_from(values) for name, values in FIELDS.items()}
+)
+
+
+def conn_line(entry: dict[str, Any]) -> bytes:
+    base = zeek_row(0, "10.0.0.5", "203.0.113.7", 995, orig_pkts=3) | {"ts": TIMES[0], "duration": 2.5}
+    return json.dumps(base | entry, separators=(",", ":")).encode() + b"\n"
+
+
+def both_ways(data: bytes) -> tuple[list[str], list[str]]:
+    found = outcome(data, zeek_json.READER)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes, "MOST_SHAPES", 0)
+        assert found == outcome(data, zeek_json.READER)
+    return found
+
+
+def test_zeek_by_columns_in_each_special_case() -> None:
+    used = 0
+    for name, values in [("ts", TIMES), *FIELDS.items()]:
+        for value in values:
+            used += len(both_ways(conn_line({name: value}))[0])
+    assert used == 39
+
+
+@given(st.lists(ENTRY, min_size=1, max_size=15), st.integers(0, 1000))
+def test_zeek_by_columns_says_the_same_as_line_by_line(entries: list[dict[str, Any]], seed: int) -> None:
+    made = [conn_line(entry) for entry in entries]
+    data = b"".join(made)
+    for each in (data, *(one + one for one in made), *damage(data, random.Random(seed))):
+        both_ways(each)
+
+
+def test_most_connections_of_zeek_are_read_by_columns() -> None:
+    entry = zeek_row(0, "10.0.0.5", "203.0.113.7", 995) | {"ts": 1_760_000_000.125, "duration": 0.5}
+    lines = Lines(Piece(json.dumps(entry).encode() + b"\n", 1))
+    assert [flows.rows["end"].tolist() for flows, _ in conn_shapes(Names()).take(lines)] == [[1_760_000_000.625]]

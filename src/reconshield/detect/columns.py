@@ -152,6 +152,32 @@ def decimals(column: Column) -> tuple[NDArray[np.float64], Mask]:
     return np.where(right, value / POWERS[scale], np.nan), right
 
 
+MAX_FRACTION = 26
+
+
+def json_numbers(column: Column) -> tuple[NDArray[np.float64], Mask]:
+    """Numbers as JSON writes them, but for signs and exponents: with or without a fraction, NaN where the field is none. Digits
+    behind the eighteenth are looked at and count for nothing.
+    """
+    value, scale = np.zeros(column.start.size, np.int64), np.zeros(column.start.size, np.uint8)
+    count, pointed = np.zeros(column.start.size, np.uint8), np.zeros(column.start.size, bool)
+    right = (column.length > 0) & (column.length <= MAX_FRACTION)
+    grid = column.grid(int(np.clip(column.length.max(initial=1), 2, MAX_FRACTION)))
+    for char in grid:
+        digit = char - ZERO
+        here, point = digit < 10, char == POINT
+        kept = here & (count < MAX_DIGITS)
+        right &= (here & (kept | pointed)) | (point & ~pointed) | (char == 0)
+        value = np.where(kept, value * 10 + digit, value)
+        count += kept
+        scale += kept & pointed
+        pointed |= point
+    last = column.data[np.clip(column.start + column.length - 1, 0, max(column.data.size - 1, 0))]
+    right &= (grid[0] != POINT) & (last != POINT)
+    right &= (grid[0] != ZERO) | (column.length == 1) | (grid[1] == POINT)
+    return np.where(right, value / POWERS[scale], np.nan), right
+
+
 MOMENT = 31
 MOMENT_MARKS = {4: b"-", 7: b"-", 10: b"T", 13: b":", 16: b":", 19: b"."}
 MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])

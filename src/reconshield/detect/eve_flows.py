@@ -5,8 +5,7 @@ What this cannot read is left to the reader, who takes it line by line and says 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,12 @@ from numpy.typing import NDArray
 
 from reconshield.detect.columns import addresses, labels, moments
 from reconshield.detect.flows import LATEST, Flows, FlowState, Mark, Names, new_rows
-from reconshield.detect.shapes import Found, Lines, Path, Shape, make_shape
+from reconshield.detect.shapes import Found, Path, Shape, Shapes
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 IS_FLOW = b'"event_type":"flow"'
-MOST_SHAPES = 64
 SYN = 2
 WRONG = 256
 """Instead of flags of TCP that are none."""
@@ -40,43 +38,16 @@ TEXTS: tuple[Path, ...] = (*(path for _, path in (*TIMES, *ENDS)), PROTO)
 NUMBERS: tuple[Path, ...] = (*(path for _, path in COUNTS), FLOW_ID)
 OTHER_TEXTS: tuple[Path, ...] = (ACTION, APP, FLAGS_TO_SERVER, FLAGS_TO_CLIENT)
 OTHER_NUMBERS: tuple[Path, ...] = tuple(path for _, path in PORTS)
-MOST_TRIES = 20
-"""Lines of a piece that are taken apart in search of a shape."""
 
 
-@dataclass(slots=True)
-class Columns:
-    """The shapes met so far. `transport` and `app` give the number of a protocol by its name in the file."""
+Told = tuple[Flows, NDArray[np.int64]]
+"""Flows, and their ids in the file."""
 
-    transport: Callable[[str], int]
-    app: Callable[[str], int]
-    names: Names
-    shapes: list[Shape] = field(default_factory=list)
 
-    def take(self, lines: Lines, first: int) -> Iterator[tuple[Flows, Array, Array]]:
-        """Flows, with their ids and the places of their lines. `first` is the number of the first line."""
-        left = np.ones(lines.count, bool)
-        for shape in self.shapes:
-            if (found := self._read(lines.of_shape(shape, left), first)) is not None:
-                left[found[2]] = False
-                yield found
-        seen = tries = 0
-        while len(self.shapes) < MOST_SHAPES and tries < MOST_TRIES:
-            if (number := next_flow(lines, left, seen)) is None:
-                break
-            seen, tries = number + 1, tries + 1
-            fresh = make_shape(lines.line(number), frozenset({("event_type",)}))
-            if fresh is None or not fits(fresh):
-                continue
-            self.shapes.append(fresh)
-            if (found := self._read(lines.of_shape(fresh, left), first)) is not None:
-                left[found[2]] = False
-                yield found
+def flow_shapes(transport: Callable[[str], int], app: Callable[[str], int], names: Names) -> Shapes[Told]:
+    """The shapes of flow events. `transport` and `app` give the number of a protocol by its name in the file."""
 
-    def _read(self, found: Found, first: int) -> tuple[Flows, Array, Array] | None:
-        """The flows of lines of one shape, but for those with a value that is none."""
-        if not found.lines.size:
-            return None
+    def read(found: Found) -> tuple[Told, Mask]:
         rows, right = new_rows(found.lines.size), np.ones(found.lines.size, bool)
         for name, path in TIMES:
             rows[name], fine = moments(found.text(path))
@@ -90,33 +61,26 @@ class Columns:
                 rows[name] = port & 0xFFFF
         for name, path in COUNTS:
             rows[name] = found.numbers[path]
-        rows["transport"] = labels(found.text(PROTO), lambda text: self.transport(text.decode()))
+        rows["transport"] = labels(found.text(PROTO), lambda text: transport(text.decode()))
         if APP in found.shape.texts:
-            rows["app"] = labels(found.text(APP), lambda text: self.app(text.decode()))
+            rows["app"] = labels(found.text(APP), lambda text: app(text.decode()))
         rows["state"], fine = states(found, rows["sent_packets"], rows["received_packets"])
         right &= fine
         one_sided = (rows["received_packets"] > 0) & (rows["sent_packets"] == 0)
         rows["marks"] = np.where(one_sided, Mark.ONE_SIDED, 0)
-        rows["record"] = found.lines + first
-        ids = found.numbers[FLOW_ID]
-        if right.all():
-            return Flows(rows, self.names.all), ids, found.lines
-        return Flows(rows[right], self.names.all), ids[right], found.lines[right]
+        rows["record"] = found.lines + found.source.first
+        return (Flows(rows[right], names.all), found.numbers[FLOW_ID][right]), right
+
+    return Shapes(IS_FLOW, fits, read, frozenset({("event_type",)}))
 
 
 def fits(shape: Shape) -> bool:
     """Whether a flow can be told from it."""
+    if shape.decimals:
+        return False
     there = all(path in shape.texts for path in TEXTS) and all(path in shape.numbers for path in NUMBERS)
     texts = not any(path in shape.numbers or path in shape.words for path in OTHER_TEXTS)
     return there and texts and not any(path in shape.texts or path in shape.words for path in OTHER_NUMBERS)
-
-
-def next_flow(lines: Lines, left: Mask, seen: int) -> int | None:
-    """The next line that is left and looks like a flow."""
-    for number in np.flatnonzero(left[seen:] & lines.plain[seen:]).tolist():
-        if IS_FLOW in lines.line(seen + number):
-            return int(seen + number)
-    return None
 
 
 def states(found: Found, sent: Array, received: Array) -> tuple[Array, Mask]:

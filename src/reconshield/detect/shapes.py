@@ -5,32 +5,34 @@ quotes. A line of plain characters, of which every literal is where the shape ha
 of that shape and is read without parsing it. Everything else - another shape, an escape in a string, a number with a sign - is
 left to who reads line by line, so nothing is guessed.
 
-    lines = Lines(piece); shape = make_shape(line, fixed); found = lines.of_shape(shape, among) -> Found.column(path)
+    lines = Lines(piece); shapes.take(lines) -> what `read` makes of the lines of each shape; the shapes are found on the way
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from reconshield.detect.columns import Column, integers
+from reconshield.detect.columns import Column, integers, json_numbers
 from reconshield.detect.pieces import Piece
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 Path = tuple[str | int, ...]
+Made = TypeVar("Made")
 
 FEED, BLANK, QUOTE, ESCAPE, NOT_ASCII = 10, 32, 34, 92, 128
 WORD = 8
 ZERO = 48
 TOKEN = re.compile(
-    rb'"(?P<text>[^"\\]*)"|(?P<number>0|[1-9]\d*)(?![.\deE])|(?P<word>true|false|null)|(?P<mark>[{}\[\],:])|[ \t\r]+'
+    rb'"(?P<text>[^"\\]*)"|(?P<number>(?:0|[1-9]\d*)(?P<part>\.\d+)?)(?![.\deE])|(?P<word>true|false|null)'
+    rb"|(?P<mark>[{}\[\],:])|[ \t\r]+"
 )
 WORDS = {b"true": True, b"false": False, b"null": None}
 LINE_BEGIN = -1
@@ -55,14 +57,15 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`marks` counts quotes and the line feed; `texts` and `numbers` have begin and end of each value by its path, `words` what
-    is constant.
+    """`marks` counts quotes and the line feed; `texts`, `numbers` and `decimals` (those that had a fraction when the shape was
+    met first) have begin and end of each value by its path, `words` what is constant.
     """
 
     marks: int
     literals: tuple[Literal, ...]
     texts: Mapping[Path, tuple[Spot, Spot]]
     numbers: Mapping[Path, tuple[Spot, Spot]]
+    decimals: Mapping[Path, tuple[Spot, Spot]]
     words: Mapping[Path, object]
 
 
@@ -70,6 +73,7 @@ class Lines:
     """The lines of a piece with their marks."""
 
     def __init__(self, piece: Piece) -> None:
+        self.first = piece.first
         self.text = piece.data
         self.data = np.frombuffer(piece.data + bytes(WORD), np.uint8)
         self._words = np.ndarray((self.data.size - WORD + 1,), "<u8", self.data, strides=(1,))
@@ -101,12 +105,15 @@ class Lines:
             if not lines.size:
                 break
             lines = lines[self._stands(literal, lines)]
-        found = Found(self, shape, lines, {})
+        found = Found(self, shape, lines, {}, {})
         right = np.ones(lines.size, bool)
         for path, ends in shape.numbers.items():
             column = found.between(ends)
             found.numbers[path], fine = integers(column)
             right &= fine & ((column.length == 1) | (self.data[column.start] != ZERO))
+        for path, ends in shape.decimals.items():
+            found.decimals[path], fine = json_numbers(found.between(ends))
+            right &= fine
         return found if right.all() else found.only(right)
 
     def spots(self, spot: Spot, lines: Array) -> Array:
@@ -130,12 +137,13 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Lines of one shape: `lines` are their places in the piece, `numbers` the values of all that are numbers."""
+    """Lines of one shape: `lines` are their places in the piece, `numbers` and `decimals` the values of all that are such."""
 
     source: Lines
     shape: Shape
     lines: Array
     numbers: dict[Path, NDArray[np.int64]]
+    decimals: dict[Path, NDArray[np.float64]]
 
     def text(self, path: Path) -> Column:
         return self.between(self.shape.texts[path])
@@ -146,7 +154,8 @@ class Found:
 
     def only(self, right: Mask) -> Found:
         numbers = {path: values[right] for path, values in self.numbers.items()}
-        return Found(self.source, self.shape, self.lines[right], numbers)
+        decimals = {path: values[right] for path, values in self.decimals.items()}
+        return Found(self.source, self.shape, self.lines[right], numbers, decimals)
 
 
 class Maker:
@@ -158,10 +167,11 @@ class Maker:
         self._literals: list[Literal] = []
         self._texts: dict[Path, tuple[Spot, Spot]] = {}
         self._numbers: dict[Path, tuple[Spot, Spot]] = {}
+        self._decimals: dict[Path, tuple[Spot, Spot]] = {}
         self._seen: set[Path] = set()
         self._words: dict[Path, object] = {}
         self._from, self._anchor, self._quotes = 0, Spot(LINE_BEGIN, 0), 0
-        self._open: tuple[Path, Spot, int] | None = None
+        self._open: tuple[dict[Path, tuple[Spot, Spot]], Path, Spot, int] | None = None
 
     def make(self, line: bytes) -> Shape | None:
         data, place = line + b"\n", 0
@@ -174,10 +184,11 @@ class Maker:
         self._literals.append(Literal(self._anchor, data[self._from :]))
         if self._stack or self._quotes + 1 > MOST_MARKS:
             return None
-        return Shape(self._quotes + 1, tuple(self._literals), self._texts, self._numbers, self._words)
+        return Shape(self._quotes + 1, tuple(self._literals), self._texts, self._numbers, self._decimals, self._words)
 
     def _take(self, data: bytes, token: re.Match[bytes]) -> bool:
-        kind, start = token.lastgroup, token.start()
+        kind = "number" if token["number"] else token.lastgroup
+        start = token.start()
         if kind is None:
             return True
         if kind == "text":
@@ -215,15 +226,15 @@ class Maker:
             return False
         begin = Spot(self._anchor.mark, self._anchor.offset + token.start() - self._from)
         self._literals.append(Literal(self._anchor, data[self._from : token.start()]))
-        self._open = path, begin, token.end()
+        self._open = self._decimals if token["part"] else self._numbers, path, begin, token.end()
         return True
 
     def _meet_mark(self, at: int) -> None:
         """A quote or the end of the line: now it is known where the number before it ends."""
         if self._open is not None:
-            path, begin, end = self._open
+            values, path, begin, end = self._open
             finish = Spot(self._quotes, end - at)
-            self._numbers[path] = begin, finish
+            values[path] = begin, finish
             self._from, self._anchor, self._open = end, finish, None
 
     def _path(self) -> Path:
@@ -243,10 +254,58 @@ class Maker:
 
 def make_shape(line: bytes, fixed: Set[Path] = frozenset()) -> Shape | None:
     """The shape of a line without its line feed. The texts of the paths in `fixed` belong to it. None for what is no JSON, and
-    for a line with escapes, signs, fractions, a key that comes twice, or two numbers without a quote between them.
+    for a line with escapes, signs, exponents, a key that comes twice, or two numbers without a quote between them.
     """
     try:
         orjson.loads(line)
     except ValueError:
         return None
     return Maker(fixed).make(line) if line.isascii() else None
+
+
+MOST_SHAPES = 64
+MOST_TRIES = 20
+"""Lines of a piece that are taken apart in search of a shape."""
+
+
+@dataclass(slots=True)
+class Shapes(Generic[Made]):
+    """The shapes that a file's lines have: those with `marker` in them that `fits` agrees to. `read` makes something of lines
+    of one shape, and says which it could use.
+    """
+
+    marker: bytes
+    fits: Callable[[Shape], bool]
+    read: Callable[[Found], tuple[Made, Mask]]
+    fixed: Set[Path] = frozenset()
+    met: list[Shape] = field(default_factory=list)
+
+    def take(self, lines: Lines) -> Iterator[tuple[Made, Array]]:
+        """What was made, and the places of the lines that it was made of."""
+        left = np.ones(lines.count, bool)
+        for shape in self.met:
+            yield from self._take(lines, shape, left)
+        seen = tries = 0
+        while len(self.met) < MOST_SHAPES and tries < MOST_TRIES:
+            if (number := self._next(lines, left, seen)) is None:
+                break
+            seen, tries = number + 1, tries + 1
+            fresh = make_shape(lines.line(number), self.fixed)
+            if fresh is not None and self.fits(fresh):
+                self.met.append(fresh)
+                yield from self._take(lines, fresh, left)
+
+    def _take(self, lines: Lines, shape: Shape, left: Mask) -> Iterator[tuple[Made, Array]]:
+        found = lines.of_shape(shape, left)
+        if found.lines.size:
+            made, right = self.read(found)
+            used = found.lines[right]
+            left[used] = False
+            yield made, used
+
+    def _next(self, lines: Lines, left: Mask, seen: int) -> int | None:
+        """The next line that is left and has the marker."""
+        for number in np.flatnonzero(left[seen:] & lines.plain[seen:]).tolist():
+            if self.marker in lines.line(seen + number):
+                return int(seen + number)
+        return None

@@ -76,6 +76,10 @@ def read_separator(value: str) -> int:
     return ord(value) if len(value) == 1 and value.isascii() else 9
 
 
+def pack_state(state: FlowState, marks: int) -> int:
+    return state << 8 | marks
+
+
 def service_name(text: str) -> str:
     """Zeek's list of protocols in our names: `smtp,tls` for mail that went on inside TLS; empty where none was seen."""
     if text in {"-", "(empty)", ""}:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from reconshield.detect.builder import Builder, Record, whole
-from reconshield.detect.eve_flows import Columns
+from reconshield.detect.eve_flows import flow_shapes
 from reconshield.detect.flows import UNRECOGNISED, Bad, Chunks, FlowState, Item, Mark, Naming, Reader
 from reconshield.detect.objects import Object, first_objects, read_object
 from reconshield.detect.objects import read_moment as parse_moment
@@ -40,14 +40,15 @@ read_moment = lru_cache(65_536)(parse_moment)
 
 def read(chunks: Chunks) -> Iterator[Item]:
     builder, remarks = Builder(), Remarks()
-    columns = Columns(lambda name: TRANSPORTS.get(name, 0), lambda name: builder.names.number(app_name(name)), builder.names)
+    names = builder.names
+    shapes = flow_shapes(lambda name: TRANSPORTS.get(name, 0), lambda name: names.number(app_name(name)), names)
     for piece in cut_lines(chunks):
         if isinstance(piece, TooLong):
             yield Bad(f"line {piece.line}", "the line is longer than 1 MiB")
             continue
         lines = Lines(piece)
         left = np.ones(lines.count, bool)
-        for flows, ids, places in columns.take(lines, piece.first):
+        for (flows, ids), places in shapes.take(lines):
             left[places] = False
             remarks.note(ids.tolist())
             yield flows

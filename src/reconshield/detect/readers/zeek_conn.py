@@ -32,6 +32,7 @@ from reconshield.detect.zeek import (
     STATES,
     TRANSPORTS,
     Layout,
+    pack_state,
     read_comment,
     service_name,
     split_comments,
@@ -108,10 +109,6 @@ def fill_rows(table: Table, fields: Mapping[str, int], names: Names) -> tuple[Ro
 
 
 COUNTS = (("sent", "orig_bytes"), ("received", "resp_bytes"), ("sent_packets", "orig_pkts"), ("received_packets", "resp_pkts"))
-
-
-def pack_state(state: FlowState, marks: int) -> int:
-    return state << 8 | marks
 
 
 def recognises(head: bytes) -> bool:

@@ -10,10 +10,15 @@ from collections.abc import Iterator
 from math import nan
 from typing import Any
 
+import numpy as np
+
 from reconshield.detect.builder import Builder, Record
 from reconshield.detect.flows import LATEST, PORTLESS, Bad, Chunks, FlowState, Item, Mark, Reader
-from reconshield.detect.objects import Object, first_objects, read_moment, read_objects
+from reconshield.detect.objects import Object, first_objects, read_moment, read_object
+from reconshield.detect.pieces import TooLong, cut_lines
+from reconshield.detect.shapes import Lines
 from reconshield.detect.zeek import STATES, TRANSPORTS, service_name
+from reconshield.detect.zeek_columns import conn_shapes
 from reconshield.detect.zeek_entries import CONN, KINDS, kind_of, read_entry
 
 UNTOLD = (FlowState.UNKNOWN, 0)
@@ -24,26 +29,43 @@ PORTS = ("id.orig_p", "id.resp_p")
 
 def read(chunks: Chunks) -> Iterator[Item]:
     builder = Builder()
-    for found in read_objects(chunks):
-        if isinstance(found, Bad):
-            yield found
+    shapes = conn_shapes(builder.names)
+    for piece in cut_lines(chunks):
+        if isinstance(piece, TooLong):
+            yield Bad(f"line {piece.line}", "the line is longer than 1 MiB")
             continue
-        number, entry = found
-        path = entry.get("_path")
-        kind = path if isinstance(path, str) else kind_of(entry)
-        if kind == CONN:
-            record = read_conn(entry, number)
-            if isinstance(record, str):
-                yield Bad(f"line {number}", record)
-            else:
-                builder.add(record)
-        elif kind in KINDS:
-            yield from read_entry(number, entry, kind)
-        elif not kind:
-            yield Bad(f"line {number}", "no entry of a conn, ssl, quic, dns, http or known_services log")
-        if builder.full:
-            yield from builder.take()
+        lines = Lines(piece)
+        left = np.ones(lines.count, bool)
+        for flows, places in shapes.take(lines):
+            left[places] = False
+            yield flows
+        for place in np.flatnonzero(left).tolist():
+            line = lines.line(place)
+            if line and not line.isspace():
+                yield from read_line(read_object(piece.first + place, line), builder)
+            if builder.full:
+                yield from builder.take()
     yield from builder.take()
+
+
+def read_line(found: tuple[int, Object] | Bad, builder: Builder) -> Iterator[Item]:
+    """Take in an entry that is not read by columns."""
+    if isinstance(found, Bad):
+        yield found
+        return
+    number, entry = found
+    path = entry.get("_path")
+    kind = path if isinstance(path, str) else kind_of(entry)
+    if kind == CONN:
+        record = read_conn(entry, number)
+        if isinstance(record, str):
+            yield Bad(f"line {number}", record)
+        else:
+            builder.add(record)
+    elif kind in KINDS:
+        yield from read_entry(number, entry, kind)
+    elif not kind:
+        yield Bad(f"line {number}", "no entry of a conn, ssl, quic, dns, http or known_services log")
 
 
 def read_conn(entry: Object, number: int) -> Record | str:
