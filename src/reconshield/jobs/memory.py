@@ -31,6 +31,10 @@ class Memory(Generic[V]):
                 self._kept.popitem(last=False)
         return value
 
+    def forget(self) -> None:
+        with self._lock:
+            self._kept.clear()
+
     def get(self, key: Hashable, make: Callable[[], V]) -> V:
         """The value of a key, made now if it is not there. Two who ask at once may both make it."""
         found = self.find(key)

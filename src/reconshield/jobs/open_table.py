@@ -84,9 +84,12 @@ class Names:
         return self.texts[code] if code >= 0 else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OpenTable:
-    """Rows by address, port, transport and vantage, and the texts that their columns number. `judged`: there was a policy."""
+    """Rows by address, port, transport and vantage, and the texts that their columns number. `judged`: there was a policy.
+
+    Two tables are never equal: whoever computes something from one may keep it under the table itself.
+    """
 
     rows: Array
     now: float

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reconshield.addresses import AddressSet, PortSet
+from reconshield.addresses import AddressSet, PortSet, parse_address
 from reconshield.jobs.coverage import IMPORTED
 from reconshield.jobs.memory import Memory
 from reconshield.model import Json, State, Transport
@@ -25,13 +25,20 @@ NOWHERE, NO_PORTS = AddressSet(), PortSet()
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """A run and what it was to measure; `whole` if it measured all of it. An import of single endpoints covers nothing."""
+    """A run and what it was to measure; `whole` if it measured all of it. An import of single endpoints covers nothing.
+
+    `stored` is its plan as it is kept: making the order of one takes longer than all else, and few questions need it.
+    """
 
     run: Brief
     targets: AddressSet
     ports: PortSet
     whole: bool
-    plan: Plan | None = None
+    stored: Json | None = None
+
+    @property
+    def plan(self) -> Plan | None:
+        return Plan.from_json(self.stored) if self.stored else None
 
 
 COVERS: Memory[Cover] = Memory(5000)
@@ -58,9 +65,10 @@ def cover_of(run: Brief, stored: Json, options: Json) -> Cover:
     whole_plan = stored.get("whole") if imported else stored
     if not whole_plan:
         return Cover(run, NOWHERE, NO_PORTS, True)
-    plan = Plan.from_json(whole_plan)
+    targets = AddressSet(tuple((parse_address(first), parse_address(last)) for first, last in whole_plan["targets"]))
+    ports = PortSet(*(tuple((int(first), int(last)) for first, last in whole_plan[name]) for name in ("tcp", "udp")))
     whole = imported or (run.state == "complete" and tuple(options.get("shard", (0, 1))) == (0, 1))
-    return Cover(run, plan.targets, plan.ports, whole, plan)
+    return Cover(run, targets, ports, whole, whole_plan)
 
 
 def measured_area(store: Store, cover: Cover, port: int, transport: str) -> AddressSet:
@@ -69,18 +77,18 @@ def measured_area(store: Store, cover: Cover, port: int, transport: str) -> Addr
         return NOWHERE
     if cover.whole:
         return cover.targets
-    if cover.plan is None or cover.targets.count > LISTED:
+    if cover.targets.count > LISTED:
         return NOWHERE
-    plan = cover.plan
-    return AREAS.get(
-        (mark_of(store, cover.run), port, transport), lambda: finished_area(store, cover.run, plan, port, transport)
-    )
+    return AREAS.get((mark_of(store, cover.run), port, transport), lambda: finished_area(store, cover, port, transport))
 
 
-def finished_area(store: Store, run: Brief, plan: Plan, port: int, transport: str) -> AddressSet:
+def finished_area(store: Store, cover: Cover, port: int, transport: str) -> AddressSet:
     """The addresses whose pair with the port lies in a finished block."""
+    plan = cover.plan
+    if plan is None:
+        return NOWHERE
     rows = pairs_of(plan, port, transport)
-    rows = rows[plan.covers(rows, np.array(sorted(blocks_done(store, run.id)), np.int64))]
+    rows = rows[plan.covers(rows, np.array(sorted(blocks_done(store, cover.run.id)), np.int64))]
     numbers = [hi << 64 | lo for hi, lo in zip(rows["hi"].tolist(), rows["lo"].tolist(), strict=True)]
     return AddressSet(tuple((number, number) for number in numbers))
 
@@ -101,10 +109,10 @@ def count_closed(store: Store, cover: Cover, port: int, transport: str, area: Ad
 
 def closed_rows(store: Store, cover: Cover, port: int, transport: str) -> Batch:
     """The addresses that refused. Where the plan has few of them, only the blocks that hold them are unpacked."""
-    blocks = None
-    if cover.plan is not None and cover.targets.count <= LISTED // 16:
-        rows = pairs_of(cover.plan, port, transport)
-        blocks = np.unique(cover.plan.block_of(rows["hi"], rows["lo"], rows["port"], rows["transport"])).tolist()
+    blocks, plan = None, cover.plan if cover.targets.count <= LISTED // 16 else None
+    if plan is not None:
+        rows = pairs_of(plan, port, transport)
+        blocks = np.unique(plan.block_of(rows["hi"], rows["lo"], rows["port"], rows["transport"])).tolist()
     found = block_answers(store, cover.run.id, blocks, port, transport)
     closed: Batch = found[found["state"] == State.CLOSED]
     return closed

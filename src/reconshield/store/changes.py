@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Text, bindparam, func, insert, select, type_coerce
 
 from reconshield.model import ChangeKind, Confidence, Endpoint, Json, Risk, Service, Tls
 from reconshield.store.db import Store
@@ -54,6 +55,65 @@ def list_changes(store: Store, run_id: str | None = None, since: float | None = 
     with store.read() as connection:
         rows = connection.execute(query.order_by(RUNS.c.started, RUNS.c.key, CHANGES.c.number)).mappings()
         return [(row["run"], change_of(row)) for row in rows]
+
+
+class ShortChange(NamedTuple):
+    """A change without the services; `score` is that of its risk, None where it has none. `at` is when its run ended."""
+
+    run: str
+    number: int
+    kind: ChangeKind
+    vantage: str
+    at: float
+    score: int | None
+
+
+SINCE = (
+    select(
+        CHANGES.c.run,
+        CHANGES.c.number,
+        CHANGES.c.kind,
+        RUNS.c.vantage,
+        RUNS.c.finished,
+        type_coerce(CHANGES.c.risk, Text).label("risk"),
+    )
+    .select_from(CHANGES.join(RUNS, (RUNS.c.workspace == CHANGES.c.workspace) & (RUNS.c.id == CHANGES.c.run)))
+    .where(CHANGES.c.workspace == bindparam("workspace"), RUNS.c.finished >= bindparam("since"))
+    .order_by(RUNS.c.started.desc(), RUNS.c.key.desc(), CHANGES.c.number)
+    .limit(bindparam("most"))
+)
+
+
+def short_changes(store: Store, since: float, limit: int) -> list[ShortChange]:
+    """What changed in runs that ended since a moment, the newest run first."""
+    with store.read() as connection:
+        rows = connection.execute(SINCE, {"workspace": store.workspace, "since": since, "most": limit}).all()
+    return [
+        ShortChange(run, number, kind, vantage, at, json.loads(risk)["score"] if risk else None)
+        for run, number, kind, vantage, at, risk in rows
+    ]
+
+
+def count_changes(store: Store, since: float) -> dict[str, int]:
+    """How many changes of each kind there were in runs that ended since a moment."""
+    both = CHANGES.join(RUNS, (RUNS.c.workspace == CHANGES.c.workspace) & (RUNS.c.id == CHANGES.c.run))
+    query = select(CHANGES.c.kind, func.count().label("number")).select_from(both)
+    query = query.where(CHANGES.c.workspace == store.workspace, RUNS.c.finished >= since).group_by(CHANGES.c.kind)
+    with store.read() as connection:
+        return {row.kind: row.number for row in connection.execute(query)}
+
+
+def find_changes_by(store: Store, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], KeptChange]:
+    """A few changes by run and number."""
+    found: dict[tuple[str, int], KeptChange] = {}
+    with store.read() as connection:
+        for run, number in keys:
+            query = select(CHANGES).where(
+                CHANGES.c.workspace == store.workspace, CHANGES.c.run == run, CHANGES.c.number == number
+            )
+            for row in connection.execute(query).mappings():
+                found[run, number] = change_of(row)
+    return found
 
 
 def row_of(change: KeptChange) -> dict[str, Any]:

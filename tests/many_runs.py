@@ -1,6 +1,6 @@
 """A database in which a hundred runs each found ten thousand endpoints open, for the pages that ask what stands open now.
 
-    python bench/standing.py FILE [RUNS] [HOSTS] [PORTS]
+    python tests/many_runs.py FILE [RUNS] [HOSTS] [PORTS]
 
 Every host answers on every port; nothing changes but one endpoint a run, which opens and stays. The newest runs know what
 speaks. All is written through the store but for the copies of services, which SQL makes.
