@@ -19,6 +19,18 @@ NOT_A_TIME = float("nan")
 TCP = 6
 ECHO = {(1, 8): 1, (58, 128): 1, (1, 0): -1, (58, 129): -1}
 PORTLESS = (1, 58)
+WAYS = ("", "back_")
+COUNTS = {way: (f"{way}flags", f"{way}octets", f"{way}all_octets", f"{way}packets", f"{way}all_packets") for way in WAYS}
+TIMES = {
+    way: (
+        (f"{way}first_ms", f"{way}first_ntp", f"{way}first_s", f"{way}first_up", f"{way}first_ago"),
+        (f"{way}last_ms", f"{way}last_ntp", f"{way}last_s", f"{way}last_up", f"{way}last_ago"),
+        ((f"{way}lasted_ms", 1e-3), (f"{way}lasted_us", 1e-6)),
+    )
+    for way in WAYS
+}
+"""For each direction the names of its fields; see `templates`."""
+BACK = frozenset(("back_packets", "back_octets", "back_all_packets", "back_all_octets"))
 BIFLOW = {NOT_KNOWN: 1, 1: 1, 2: -1}
 """biflowDirection -> who began: the source unless it says otherwise (RFC 5103, section 6.3); 0 and 3 do not tell."""
 DENIED, DROPPED = 3, 2
@@ -50,8 +62,8 @@ def halves_of(values: Values, export: Export) -> Iterator[Half]:
     transport = number(values, "proto") & 0xFF
     sport, dport = (0, 0) if transport in PORTLESS else (number(values, "sport", 0), number(values, "dport", 0))
     begin, end = times_of(values, export, "")
-    denied = values.get("firewall") == DENIED or (number(values, "forwarding", 0) & 0xFF) >> 6 == DROPPED
-    both = any(name in values for name in ("back_packets", "back_octets", "back_all_packets", "back_all_octets"))
+    denied = values.get("firewall") == DENIED or ("forwarding" in values and number(values, "forwarding") >> 6 & 3 == DROPPED)
+    both = not BACK.isdisjoint(values)
     flags, octets, packets = counts_of(values, "", transport)
     role = BIFLOW.get(number(values, "biflow"), 0) if both else role_by(values, transport, flags, packets)
     view = number(values, "direction")
@@ -81,14 +93,20 @@ def role_by(values: Values, transport: int, flags: int, packets: int) -> int:
 
 def counts_of(values: Values, way: str, transport: int) -> tuple[int, int, int]:
     """Flags, octets and packets of a direction."""
-    flags = number(values, f"{way}flags") & 0xFF if transport == TCP and f"{way}flags" in values else -1
-    octets = number(values, f"{way}octets", number(values, f"{way}all_octets"))
-    return flags, octets, number(values, f"{way}packets", number(values, f"{way}all_packets"))
+    flags, octets, all_octets, packets, all_packets = COUNTS[way]
+    said = number(values, flags) if transport == TCP else -1
+    sent = number(values, octets)
+    count = number(values, packets)
+    return (
+        said & 0xFF if said >= 0 else -1,
+        sent if sent >= 0 else number(values, all_octets),
+        count if count >= 0 else number(values, all_packets),
+    )
 
 
 def number(values: Values, name: str, unknown: int = NOT_KNOWN) -> int:
     found = values.get(name)
-    return min(found, 2**63 - 1) if isinstance(found, int) else unknown
+    return found if isinstance(found, int) else unknown
 
 
 def address_of(values: Values, side: str) -> bytes | None:
@@ -100,26 +118,33 @@ def address_of(values: Values, side: str) -> bytes | None:
 
 def times_of(values: Values, export: Export, way: str) -> tuple[float, float]:
     """First and last moment of a direction, Unix seconds; NaN where the record does not say."""
-    first, last = moment(values, export, f"{way}first"), moment(values, export, f"{way}last")
-    lasted = number(values, f"{way}lasted_ms") / 1000 if f"{way}lasted_ms" in values else NOT_A_TIME
-    if f"{way}lasted_us" in values:
-        lasted = number(values, f"{way}lasted_us") / 1e6
-    if first != first and last != last and not way:  # noqa: PLR0124 - NaN
-        first = number(values, "observed_ms") / 1000 if number(values, "observed_ms") > 0 else NOT_A_TIME
+    names = TIMES[way]
+    first = moment(values, export, names[0])
+    last = moment(values, export, names[1])
+    if first == first and last == last:  # noqa: PLR0124 - NaN
+        return first, last
+    lasted = NOT_A_TIME
+    for name, unit in names[2]:
+        if name in values:
+            lasted = number(values, name) * unit
+    if first != first and last != last and not way and (seen := number(values, "observed_ms")) > 0:  # noqa: PLR0124 - NaN
+        first = seen / 1000
     if last != last:  # noqa: PLR0124 - NaN
         last = first + lasted if lasted == lasted else first  # noqa: PLR0124 - NaN
     return first if first == first else last - (lasted if lasted == lasted else 0), last  # noqa: PLR0124 - NaN
 
 
-def moment(values: Values, export: Export, name: str) -> float:
-    if (found := number(values, f"{name}_ms")) > 0:
+def moment(values: Values, export: Export, names: tuple[str, ...]) -> float:
+    """The moment that the first of these fields tells; 0 tells none, but where it is counted from another moment."""
+    milliseconds, ntp, seconds, up, ago = names
+    if milliseconds in values and (found := number(values, milliseconds)):
         return found / 1000
-    if isinstance(ntp := values.get(f"{name}_ntp"), int) and ntp:
-        return (ntp >> 32) - NTP_EPOCH + (ntp & 0xFFFF_FFFF) / 2**32
-    if (found := number(values, f"{name}_s")) > 0:
+    if ntp in values and (found := number(values, ntp)):
+        return (found >> 32) - NTP_EPOCH + (found & 0xFFFF_FFFF) / 2**32
+    if seconds in values and (found := number(values, seconds)):
         return float(found)
-    if (found := number(values, f"{name}_up")) >= 0:
-        return export.since_start(found)
-    if (found := number(values, f"{name}_ago")) >= 0:
-        return export.at - found / 1e6
+    if up in values:
+        return export.since_start(number(values, up))
+    if ago in values:
+        return export.at - number(values, ago) / 1e6
     return NOT_A_TIME

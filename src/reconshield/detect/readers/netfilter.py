@@ -20,11 +20,16 @@ TRANSPORTS = {b"TCP": 6, b"UDP": 17, b"ICMP": 1, b"ICMPv6": 58, b"SCTP": 132, b"
 PORTED = (6, 17, 132, 136)
 ECHO = {(1, b"8"): 1, (58, b"128"): 1, (1, b"0"): -1, (58, b"129"): -1}
 FLAGS = {b"SYN": SYN, b"ACK": ACK, b"FIN": FIN, b"RST": RST, b"PSH": PSH}
+MOST_KNOWN = 10_000
 TCP_GAP, GAP = 120.0, 30.0
 """Seconds after which another packet of the same ends is another attempt: how long the kernel itself remembers one."""
 
 PACKET = re.compile(rb"IN=(\S*) OUT=(\S*)(?= |$)")
-FIELD = re.compile(rb"\b(SRC|DST|LEN|PROTO|SPT|DPT|TYPE)=(\S*)")
+FIELD = re.compile(rb"\b(SRC|DST|PROTO)=(\S+)")
+WHOLE = re.compile(
+    rb".*?\bSRC=(\S+) DST=(\S+)(?: LEN=(\d+))?\b.*?\bPROTO=(\S+)(?: TYPE=(\d+)|(?: SPT=(\S+) DPT=(\S+)))?(?=\s|$)"
+)
+LONG = 1 << 30
 FLAG = re.compile(rb" (SYN|ACK|FIN|RST|PSH)(?= |$)")
 STOPPED = re.compile(rb"drop|den(y|ied)|block|reject|refuse|discard|\bban(ned)?\b", re.IGNORECASE)
 STAMP = re.compile(
@@ -68,30 +73,44 @@ def read_dated(chunks: Chunks, changed: float | None) -> Iterator[Item]:
 
 def read_packet(line: bytes, place: re.Match[bytes], number: int, clock: Clock) -> Half:
     """The packet of a line. ValueError says what is wrong with it."""
-    body = line[place.end() :].split(b" [SRC=", 1)[0]
-    fields: dict[bytes, bytes] = {}
-    for name, value in FIELD.findall(body):
-        fields.setdefault(name, value)  # of two LEN the first is the packet's, the second UDP's
-    missing = [name.decode() for name in (b"SRC", b"DST", b"PROTO") if not fields.get(name)]
-    if missing:
-        raise ValueError(f"no {' and '.join(missing)}")
-    transport = TRANSPORTS.get(fields[b"PROTO"]) or small(fields[b"PROTO"], "PROTO", 255)
+    found = WHOLE.match(line, place.end())
+    if found is None or found.end() > (line.find(b" [SRC=", place.end()) % LONG):
+        raise ValueError(why_not(line[place.end() :].split(b" [SRC=", 1)[0]))
+    src, dst, length, name, kind, source, target = found.groups()
+    transport = TRANSPORTS.get(name) or small(name, "PROTO", 255)
     sport = dport = 0
+    flags, role = -1, ECHO.get((transport, kind), 0) if kind else 0
     if transport in PORTED:
-        if b"SPT" not in fields or b"DPT" not in fields:
+        if source is None:
             raise ValueError("no ports: a fragment, or the line is cut")
-        sport, dport = small(fields[b"SPT"], "SPT", 65_535), small(fields[b"DPT"], "DPT", 65_535)
-    flags = sum(FLAGS[word] for word in set(FLAG.findall(body))) if transport == 6 else -1
-    role = role_of(flags, 1) if transport == 6 else ECHO.get((transport, fields.get(b"TYPE", b"")), 0)
+        sport, dport = small(source, "SPT", 65_535), small(target, "DPT", 65_535)
+    if transport == 6:
+        flags = sum(FLAGS[word] for word in set(FLAG.findall(line, found.end())))
+        role = role_of(flags, 1)
     at = clock.read(line, number)
+    lead = line[: place.start()]
     return Half(
-        *(number, at, at, fields[b"SRC"].decode("ascii", "replace"), fields[b"DST"].decode("ascii", "replace")),
-        *(sport, dport, transport, flags),
-        octets=small(fields[b"LEN"], "LEN", 2**32) if b"LEN" in fields else -1,
-        packets=1,
-        role=role,
-        denied=bool(STOPPED.search(prefix_of(line[: place.start()]))),
+        number,
+        at,
+        at,
+        src.decode("ascii", "replace"),
+        dst.decode("ascii", "replace"),
+        sport,
+        dport,
+        transport,
+        flags,
+        small(length, "LEN", 2**32) if length else -1,
+        1,
+        role,
+        bool(STOPPED.search(lead)) and bool(STOPPED.search(prefix_of(lead))),
     )
+
+
+def why_not(body: bytes) -> str:
+    """What a line lacks."""
+    names = [name for name, _ in FIELD.findall(body)]
+    missing = [name.decode() for name in (b"SRC", b"DST", b"PROTO") if name not in names]
+    return f"no {' and '.join(missing)}" if missing else "SRC, DST and PROTO are not where the kernel writes them"
 
 
 def small(text: bytes, name: str, most: int) -> int:
@@ -114,6 +133,7 @@ class Clock:
     def __init__(self, changed: float | None) -> None:
         self._yearless = Yearless(changed)
         self._zoneless = self._timeless = False
+        self._known: dict[bytes, float] = {}
 
     def read(self, line: bytes, number: int) -> float:
         """Unix seconds; NaN where the line has no time (a kernel's own clock counts from its start). ValueError for a time
@@ -123,11 +143,18 @@ class Clock:
         if found is None:
             self._timeless = True
             return NOT_A_TIME
+        stamp = found[0]
+        if (known := self._known.get(stamp)) is not None:
+            return known
         text = {name: value.decode("ascii") for name, value in found.groupdict().items() if value}
         try:
-            return self._moment(text, number)
+            at = self._moment(text, number)
         except ValueError:
-            raise ValueError(f"{found[0].strip().decode('ascii')[:40]!r} is no time") from None
+            raise ValueError(f"{stamp.strip().decode('ascii')[:40]!r} is no time") from None
+        if len(self._known) > MOST_KNOWN:
+            self._known.clear()
+        self._known[stamp] = at
+        return at
 
     def _moment(self, text: dict[str, str], number: int) -> float:
         if "iso" in text:
@@ -155,7 +182,7 @@ def recognises(head: bytes) -> bool:
     """A line that names interfaces, addresses and a protocol."""
     return any(
         (place := PACKET.search(line)) is not None
-        and {b"SRC", b"DST"} <= {name for name, _ in FIELD.findall(line[place.end() :])}
+        and {b"SRC", b"DST"} <= {name for name, _ in FIELD.findall(line, place.end())}
         for line in head.split(b"\n")
         if b" OUT=" in line and line[:1] != b"{"
     )
