@@ -166,8 +166,8 @@ def test_fallen_silent(rows: list[dict[str, object]], ended: bool) -> None:
         for item in reader.read([data]):
             assert isinstance(item, Flows)
             tally.add(item)
-        assert bool(fallen_silent(tally.conversations, [WATCHED])) is ended
-    assert fallen_silent(np.zeros(0, tally.conversations.dtype), [WATCHED]) == frozenset()
+        assert bool(fallen_silent(tally.parts(), [WATCHED])) is ended
+    assert fallen_silent([np.zeros(0, tally.conversations.dtype)], [WATCHED]) == frozenset()
 
 
 def test_either_end_brings_it_to_a_route_or_a_silence() -> None:

@@ -103,7 +103,7 @@ def direction_columns(scene: Scene) -> list[Column]:
     src_inside, dst_inside = scene.inside[ends.src], scene.inside[ends.dst]
     everybody = ends.within(union(map(network, EVERYBODY)))[ends.dst]
     outward = src_inside & ~dst_inside & ~everybody & ~np.isin(rows["dport"], WEB_PORTS) & (rows["dport"] > 0)
-    few = clients_of(scene) < 3
+    few = scene.crowd.clients < 3
     lateral = src_inside & dst_inside & np.isin(rows["dport"], ADMIN_PORTS) & few & (ends.src != ends.dst)
     points = np.where(outward, weights.OUTWARD, np.where(lateral, weights.LATERAL, 0))
 
@@ -114,13 +114,6 @@ def direction_columns(scene: Scene) -> list[Column]:
         return Evidence(Kind.DIRECTION, int(points[number]), because)
 
     return [Column(Kind.DIRECTION, points, explain)]
-
-
-def clients_of(scene: Scene) -> Array:
-    """For each conversation, how many different sources use its destination and port."""
-    keys = scene.ends.dst.astype(np.int64) << 16 | scene.rows["dport"]
-    _, which, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    return np.asarray(counts[which.reshape(-1)])
 
 
 def failure_columns(scene: Scene) -> list[Column]:
@@ -139,11 +132,9 @@ def rarity_columns(scene: Scene) -> list[Column]:
     """Destinations of few inside hosts, where there are enough hosts for that to say something."""
     ends = scene.ends
     inside = scene.inside[ends.src]
-    hosts = np.unique(ends.src[inside]).size
+    hosts, talkers = scene.crowd.hosts, scene.crowd.talkers
     if hosts < LEAST_HOSTS:
         return []
-    pairs = np.unique(ends.dst[inside].astype(np.int64) << 32 | ends.src[inside])
-    talkers = np.bincount(pairs >> 32, minlength=len(ends))[ends.dst]
     outside = ~scene.inside[ends.dst]
     points = np.where(inside & outside & (talkers <= max(1, hosts * FEW_SHARE)), weights.RARITY, 0)
 

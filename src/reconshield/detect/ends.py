@@ -16,19 +16,11 @@ Array = NDArray[Any]
 LOW = 2**64 - 1
 
 
-class Ends:
-    """Different addresses in order; `src` and `dst` say which of them the two sides of each conversation are."""
+class Addresses:
+    """Different addresses, in order: their high and low halves."""
 
-    def __init__(self, conversations: Array) -> None:
-        hi = np.concatenate([conversations["src_hi"], conversations["dst_hi"]])
-        lo = np.concatenate([conversations["src_lo"], conversations["dst_lo"]])
-        order = np.lexsort([lo, hi])
-        first = np.ones(order.size, bool)
-        first[1:] = (hi[order][1:] != hi[order][:-1]) | (lo[order][1:] != lo[order][:-1])
-        number = np.empty(order.size, np.int64)
-        number[order] = np.cumsum(first) - 1
-        self.hi, self.lo = hi[order][first], lo[order][first]
-        self.src, self.dst = number[: conversations.size], number[conversations.size :]
+    def __init__(self, hi: Array, lo: Array) -> None:
+        self.hi, self.lo = hi, lo
 
     def __len__(self) -> int:
         return int(self.hi.size)
@@ -50,3 +42,18 @@ class Ends:
             return len(self)
         begin, end = (int(np.searchsorted(self.hi, np.uint64(hi), side=side)) for side in ("left", "right"))
         return begin + int(np.searchsorted(self.lo[begin:end], np.uint64(lo)))
+
+
+class Ends(Addresses):
+    """Different addresses in order; `src` and `dst` say which of them the two sides of each conversation are."""
+
+    def __init__(self, conversations: Array) -> None:
+        hi = np.concatenate([conversations["src_hi"], conversations["dst_hi"]])
+        lo = np.concatenate([conversations["src_lo"], conversations["dst_lo"]])
+        order = np.lexsort([lo, hi])
+        first = np.ones(order.size, bool)
+        first[1:] = (hi[order][1:] != hi[order][:-1]) | (lo[order][1:] != lo[order][:-1])
+        number = np.empty(order.size, np.int64)
+        number[order] = np.cumsum(first) - 1
+        super().__init__(hi[order][first], lo[order][first])
+        self.src, self.dst = number[: conversations.size], number[conversations.size :]

@@ -31,17 +31,21 @@ class Watched:
     last: float
 
 
-def fallen_silent(rows: Array, watched: Iterable[Watched]) -> frozenset[str]:
-    """Those that have no flow in these conversations, though their source was seen a day after their last one, or later."""
-    found = set()
-    for one in watched:
-        src, dst = parse_address(one.src), parse_address(one.dst)
-        from_it, to_it = is_end(rows, "src", src), is_end(rows, "dst", src)
-        seen = rows["last"][from_it | to_it]
-        here = from_it & is_end(rows, "dst", dst) & (rows["dport"] == one.port) & is_transport(rows, one.transport)
-        if seen.size and np.nanmax(seen, initial=0.0) >= one.last + QUIET and not here.any():
-            found.add(one.fingerprint)
-    return frozenset(found)
+def fallen_silent(parts: Iterable[Array], watched: Iterable[Watched]) -> frozenset[str]:
+    """Those that have no flow in these conversations, though their source was seen a day after their last one, or later. The
+    conversations come in parts, for they may be too many for memory.
+    """
+    asked = list(watched)
+    late, here = set[str](), set[str]()
+    for rows in parts if asked else ():
+        for one in asked:
+            src, dst = parse_address(one.src), parse_address(one.dst)
+            from_it, to_it = is_end(rows, "src", src), is_end(rows, "dst", src)
+            if np.nanmax(rows["last"][from_it | to_it], initial=0.0) >= one.last + QUIET:
+                late.add(one.fingerprint)
+            if (from_it & is_end(rows, "dst", dst) & (rows["dport"] == one.port) & is_transport(rows, one.transport)).any():
+                here.add(one.fingerprint)
+    return frozenset(late - here)
 
 
 def is_end(rows: Array, side: str, address: int) -> NDArray[np.bool_]:

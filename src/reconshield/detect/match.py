@@ -1,6 +1,6 @@
 """From conversations to detections: the points of all classes of evidence, summed, and the few rows that add up.
 
-Tally + Setting -> scene -> columns (one a class) -> sums -> rhythm of what repeats -> detections, the worst first
+Tally + Setting -> scene of each part -> columns (one a class) -> sums -> rhythm of what repeats -> detections, the worst first
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import numpy as np
 from reconshield.detect import evidence as weights
 from reconshield.detect.classes import COLUMNS
 from reconshield.detect.evidence import Kind, grade
+from reconshield.detect.kept import Kept
 from reconshield.detect.picture import draw
 from reconshield.detect.rhythm import Rhythm, measure_rhythm
-from reconshield.detect.scene import Array, Column, Scene, Setting, endpoint_of, look, service_text
-from reconshield.detect.tally import Tally
+from reconshield.detect.scene import Array, Column, Scene, Setting, endpoint_of, look_at_parts, service_text
+from reconshield.detect.tally import Chosen, Tally
 from reconshield.detection import Detection, Evidence
 from reconshield.text import duration
 
@@ -42,44 +43,68 @@ class Matches:
 
 
 def match(tally: Tally, setting: Setting, pictured: int = 0) -> Matches:
-    """Judge all conversations of a tally; so many of the worst detections get a picture."""
-    scene = look(tally, setting)
-    if not scene.rows.size:
-        return Matches((), (), 0, 0, 0)
+    """Judge all conversations of a tally, a part after the other; so many of the worst detections get a picture."""
+    found = Found(pictured)
+    for scene, moments in look_at_parts(tally, setting):
+        if scene.rows.size:
+            judge(scene, moments, found)
+    worst = found.worst.all()
+    return Matches(
+        detections=(*worst[:pictured], *(replace(each, picture=None) for each in worst[pictured:])),
+        allowed=tuple(found.allowed.all()),
+        noted=found.noted,
+        left_out=max(0, found.worst.count - MOST_DETECTIONS),
+        conversations=found.conversations,
+        own=tuple(found.own.all()),
+        span=tally.span if tally.span[0] else None,
+    )
+
+
+class Found:
+    """What the parts judged so far have brought. Ranks are by falling score, then by which conversation came first."""
+
+    def __init__(self, pictured: int) -> None:
+        self.pictured = pictured
+        self.worst, self.allowed, self.own = Kept(MOST_DETECTIONS), Kept(MOST_DETECTIONS), Kept(MOST_DETECTIONS)
+        self.noted = self.conversations = 0
+
+
+def judge(scene: Scene, moments: Chosen, found: Found) -> None:
+    """Judge the conversations of a scene."""
     columns = [column for make in COLUMNS for column in make(scene)]
     total = np.sum([column.points for column in columns], axis=0)
-    rhythms = find_rhythms(tally, scene, total)
+    rhythms = find_rhythms(moments, scene, total)
     for number, rhythm in rhythms.items():
         total[number] += rhythm_points(rhythm)
+    order = scene.rows["order"].astype(np.int64)
     before_allowance = total - np.where(scene.verdicts.allowed, weights.ALLOWED, 0)
     chosen = np.flatnonzero(total >= 20)
     chosen = chosen[np.argsort(-total[chosen], kind="stable")]
     spared = np.flatnonzero(scene.verdicts.allowed & (total < 20) & (before_allowance >= 20))
     scanner = np.sum([column.points for column in columns if column.kind == Kind.SCANNER], axis=0)
     ours = np.flatnonzero((scanner < 0) & ~scene.verdicts.allowed & (total < 20) & (total - scanner >= 20))
-    pictures = {number: draw(moments, scene.span) for number, moments in tally.moments(chosen[:pictured])} if pictured else {}
-    found = [
-        replace(describe(scene, columns, rhythms, number), picture=pictures.get(number))
-        for number in chosen[:MOST_DETECTIONS].tolist()
-    ]
-    return Matches(
-        detections=tuple(found),
-        allowed=tuple(describe(scene, columns, rhythms, int(number)) for number in spared[:MOST_DETECTIONS]),
-        noted=int(np.count_nonzero((total > 0) & (total < 20))),
-        left_out=max(0, chosen.size - MOST_DETECTIONS),
-        conversations=int(scene.rows.size),
-        own=tuple(describe(scene, columns, rhythms, int(number)) for number in ours[:MOST_DETECTIONS]),
-        span=scene.span if scene.span[0] else None,
+    pictures = (
+        {number: draw(beats, scene.span) for number, beats in moments(chosen[: found.pictured])} if found.pictured else {}
     )
 
+    def tell(number: int, place: int) -> Detection:
+        picture = pictures.get(number) if place < found.pictured else None
+        return replace(describe(scene, columns, rhythms, number), picture=picture)
 
-def find_rhythms(tally: Tally, scene: Scene, total: Array) -> Mapping[int, Rhythm]:
+    found.worst.add(chosen, np.stack([-total[chosen], order[chosen]], axis=1), tell)
+    for kept, numbers in ((found.allowed, spared), (found.own, ours)):
+        kept.add(numbers, np.stack([order[numbers], order[numbers]], axis=1), lambda n, _: describe(scene, columns, rhythms, n))
+    found.noted += int(np.count_nonzero((total > 0) & (total < 20)))
+    found.conversations += int(scene.rows.size)
+
+
+def find_rhythms(moments: Chosen, scene: Scene, total: Array) -> Mapping[int, Rhythm]:
     """The rhythm of conversations with enough flows, where it can still lift them to Low or spare them."""
     worth = (scene.rows["flows"] >= LEAST_BEATS) & (total + weights.RHYTHM_STRONG >= 20)
     worth |= (scene.rows["flows"] >= LEAST_BEATS) & scene.verdicts.allowed
     found = {}
-    for number, moments in tally.moments(np.flatnonzero(worth)):
-        rhythm = measure_rhythm(moments["second"], moments["sent"], scene.span)
+    for number, beats in moments(np.flatnonzero(worth)):
+        rhythm = measure_rhythm(beats["second"], beats["sent"], scene.span)
         if rhythm is not None and rhythm.count >= LEAST_BEATS and rhythm.score >= HALF_STEADY:
             found[number] = rhythm
     return found

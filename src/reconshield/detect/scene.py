@@ -1,11 +1,11 @@
 """What the classes of evidence look at: the conversations, and all that they are held against.
 
-Tally + Setting -> look -> Scene -> a `Column` for each class of evidence (`detect.classes`)
+Tally + Setting -> look_at_parts -> Scene -> a `Column` for each class of evidence (`detect.classes`)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.addresses import AddressSet, PortSet
+from reconshield.detect.crowd import Counts, Crowd, count_here, count_hosts, hosts_here
 from reconshield.detect.ends import Ends
 from reconshield.detect.evidence import Kind
 from reconshield.detect.expected import TRANSPORTS, Services, TrafficPolicy, Verdicts
 from reconshield.detect.flows import Naming
-from reconshield.detect.tally import Tally
+from reconshield.detect.tally import Chosen, Tally
 from reconshield.detection import Evidence
 from reconshield.policy import Policy
 
@@ -90,17 +91,38 @@ class Scene:
     inside: Array
     verdicts: Verdicts
     span: tuple[float, float]
+    crowd: Crowd
 
 
 def look(tally: Tally, setting: Setting) -> Scene:
-    rows = tally.conversations
+    """The scene of all conversations at once, however many they are."""
+    return make_scene(tally.conversations, tally, setting, None, None)
+
+
+def look_at_parts(tally: Tally, setting: Setting) -> Iterator[tuple[Scene, Chosen]]:
+    """The scenes of parts of them that fit into memory, each with what gives the moments of chosen conversations of it."""
+    area = inner_area(setting)
+    hosts = count_hosts(tally, area) if tally.spilled else None
+    for group in tally.groups():
+        counts = Counts(group, area) if len(group) > 1 else None
+        for read in group:
+            part = read()
+            yield make_scene(part.rows, tally, setting, hosts, counts), part.moments
+
+
+def make_scene(rows: Array, tally: Tally, setting: Setting, hosts: int | None, counts: Counts | None) -> Scene:
+    """The scene of these conversations. What is None is counted in them."""
     ends = Ends(rows)
-    zones = [zone.area for zone in setting.policy.zones]
-    inside = ends.within(union([*map(network, PRIVATE), *zones]))
+    inside = ends.within(inner_area(setting))
     verdicts = TrafficPolicy(setting.policy, setting.services, setting.now).judge(rows, ends, tally.apps)
-    first = float(np.nanmin(rows["first"])) if rows.size and not np.isnan(rows["first"]).all() else 0.0
-    last = float(np.nanmax(rows["last"])) if rows.size and not np.isnan(rows["last"]).all() else first
-    return Scene(rows, ends, tally.apps, setting, inside, verdicts, (first, last))
+    clients, talkers = counts.of(rows) if counts else count_here(rows, ends, inside)
+    crowd = Crowd(clients, talkers, hosts_here(ends, inside) if hosts is None else hosts)
+    return Scene(rows, ends, tally.apps, setting, inside, verdicts, tally.span, crowd)
+
+
+def inner_area(setting: Setting) -> AddressSet:
+    """What is inside: private addresses, and those of the zones."""
+    return union([*map(network, PRIVATE), *(zone.area for zone in setting.policy.zones)])
 
 
 def union(areas: Iterable[AddressSet]) -> AddressSet:

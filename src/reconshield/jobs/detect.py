@@ -97,7 +97,7 @@ def detect_files(
         named = replace(setting, sources=tuple(str(found.path) for found in inputs))
         matches = match(tally, named, pictured)
         marked = tuple(suppress(matches.detections, setting.policy, setting.now))
-        return Detected(inputs, replace(matches, detections=marked), fallen_silent(tally.conversations, watched))
+        return Detected(inputs, replace(matches, detections=marked), fallen_silent(tally.parts(), watched))
 
 
 def read_files(

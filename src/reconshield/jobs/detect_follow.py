@@ -34,6 +34,8 @@ LEAST_PAUSE = 2.0
 SHARE = 5
 MOST_CONVERSATIONS = 1_000_000
 MOST_FLOWS = 20_000_000
+IN_MEMORY = 2 * MOST_CONVERSATIONS
+"""Conversations are judged again and again, so they stay in memory."""
 LINE = re.compile(r"line (\d+)")
 
 
@@ -111,7 +113,7 @@ class Follow:
         self._setting = replace(setting, sources=(str(path),))
         self._format, self._since = format_, since
         self._reader: Reader | None = None
-        self._tally = Tally()
+        self._tally = Tally(IN_MEMORY)
 
     def run(
         self, wait: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic
@@ -159,7 +161,7 @@ class Follow:
         rows = self._tally.conversations
         if rows.size > MOST_CONVERSATIONS or int(rows["flows"].sum()) > MOST_FLOWS:
             self._tally.close()
-            self._tally = Tally()
+            self._tally = Tally(IN_MEMORY)
             self._told.clear()
 
 

@@ -1,0 +1,44 @@
+"""The first so many of things that come in several lots, each in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reconshield.detection import Detection
+
+Rank = tuple[int, int]
+
+
+class Kept:
+    """Keeps at most `most` detections, those of the lowest rank, and counts all. A rank is never given twice."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: list[tuple[Rank, Detection]] = []
+        self.count = 0
+
+    def add(self, numbers: NDArray[Any], ranks: NDArray[Any], describe: Callable[[int, int], Detection]) -> None:
+        """Take in a lot, in the order of its ranks (two columns). `describe` is asked only for what is kept as yet, with the
+        place that it has among what is kept.
+        """
+        self.count += int(numbers.size)
+        last = self._kept[-1][0] if len(self._kept) == self._most else None
+        fresh = []
+        for number, rank in zip(numbers[: self._most].tolist(), map(tuple, ranks[: self._most].tolist()), strict=True):
+            if last is not None and rank > last:
+                break
+            fresh.append((rank, number))
+        held = np.array([rank for rank, _ in self._kept], np.int64).reshape(-1, 2)
+        for place, (rank, number) in enumerate(fresh):
+            before = int(np.count_nonzero((held[:, 0] < rank[0]) | ((held[:, 0] == rank[0]) & (held[:, 1] < rank[1]))))
+            if place + before < self._most:
+                self._kept.append((rank, describe(number, place + before)))
+        self._kept.sort(key=lambda each: each[0])
+        del self._kept[self._most :]
+
+    def all(self) -> list[Detection]:
+        return [detection for _, detection in self._kept]
