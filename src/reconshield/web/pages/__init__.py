@@ -11,6 +11,7 @@ from reconshield.web.pages import (
     firewall,
     grants,
     me,
+    overview,
     policy,
     runs,
     scans,
@@ -18,6 +19,7 @@ from reconshield.web.pages import (
 
 ROUTERS = (
     entry.ROUTER,
+    overview.ROUTER,
     catalogue.ROUTER,
     scans.ROUTER,
     runs.ROUTER,
