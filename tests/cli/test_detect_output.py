@@ -10,7 +10,7 @@ import pytest
 from cli.inside import Done, run
 from detect.captures import zeek_conn, zeek_row
 from detect.test_match import CELL, DAY, beacon
-from reconshield.cli.detect_output import FORMATS
+from reconshield.report.detection_formats import FORMATS
 
 
 @pytest.fixture(scope="module")

@@ -198,6 +198,14 @@ def test_uploaded_traffic_is_judged_and_only_the_report_stays(site: Site, person
     assert "10.1.1.1" in text
     assert "/tmp" not in text
     assert analyst.get(f"{place}/report.html").text.startswith("<!doctype html>")
+    for one in ("jsonl", "stix", "ocsf", "ecs", "cef", "misp"):
+        assert f'href="{place}/as/{one}"' in text
+        export = analyst.get(f"{place}/as/{one}")
+        assert "198.51.100.9" in export.text
+        assert "/tmp" not in export.text
+        assert export.headers["content-disposition"].startswith('attachment; filename="detections.')
+        assert foreigner.get(f"{place}/as/{one}").status_code == 404
+    assert analyst.get(f"{place}/as/table").status_code == 404
     assert foreigner.get(place).status_code == 404
     assert analyst.post("/detections", files={"flows": ("x.log", b"\x00\x01\x02 nothing")}).status_code == 422
 

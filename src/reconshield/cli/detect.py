@@ -11,9 +11,10 @@ import typer
 
 from reconshield.cli.console import Invocation
 from reconshield.cli.detect_alert import Bell, open_bell
-from reconshield.cli.detect_output import FORMATS, Place, check_as, feed_summary, input_summary
+from reconshield.cli.detect_output import Place, check_as, feed_summary, input_summary
 from reconshield.cli.runs import AsJson
 from reconshield.errors import UserError
+from reconshield.report.detection_formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconshield.cli.console import Invocation
 from reconshield.errors import UserError
+from reconshield.report.detection_formats import FORMATS, LINES
 
 if TYPE_CHECKING:
     from reconshield.detection import Detection
     from reconshield.jobs.detect import Detected, Input
     from reconshield.jobs.indicators import FeedRead
-    from reconshield.report.detected import DetectionReport
-    from reconshield.report.rows import Row
 
-FORMATS = ("table", "jsonl", "html", "stix", "ocsf", "ecs", "cef", "misp")
-LINES = ("table", "jsonl", "ocsf", "ecs", "cef")
-"""Formats of which a part is whole: what is followed can be written as it comes."""
 PICTURED = 50
 """Detections that a page shows in full."""
 SHOWN = 20
@@ -87,6 +83,7 @@ class Place:
             print_detections(self.call, found, everything=everything)
             return
         from reconshield.jobs.detect_report import make_report
+        from reconshield.report.detection_formats import render
 
         pieces = render(make_report(found, feeds, policy, now), self.format, with_inputs=self.output is not None)
         if self.output is None:
@@ -105,77 +102,16 @@ class Place:
             print_rows(self.call, detection_rows([found], width_of_terminal(), ascii_=self.call.ascii))
         else:
             from reconshield.jobs.detect_report import report_one
+            from reconshield.report.detection_formats import render
 
             sys.stdout.writelines(render(report_one(found, time.time()), self.format))
         sys.stdout.flush()
 
 
-def render(report: DetectionReport, format_: str, *, with_inputs: bool = False) -> Iterable[str]:
-    """The text of a report in pieces. Each format is loaded when it is asked for."""
-    if format_ == "html":
-        from reconshield.report.html import detections_text as text
-    elif format_ == "stix":
-        from reconshield.report.stix import stix_text as text
-    elif format_ == "ocsf":
-        from reconshield.report.ocsf import ocsf_text as text
-    elif format_ == "ecs":
-        from reconshield.report.ecs import ecs_text as text
-    elif format_ == "cef":
-        from reconshield.report.cef import cef_text as text
-    elif format_ == "misp":
-        from reconshield.report.misp import misp_text as text
-    else:
-        return table_text(report) if format_ == "table" else lines_text(report, with_inputs=with_inputs)
-    return text(report)
-
-
-def lines_text(report: DetectionReport, *, with_inputs: bool) -> Iterator[str]:
-    """JSON Lines; with what was read where that was not printed before."""
-    from reconshield.report.detections import detection_line, feed_line, input_line
-    from reconshield.text import json_text
-
-    if with_inputs:
-        for feed in report.feeds:
-            yield json_text(feed_line(feed.file, feed.format, feed.used, feed.expired, feed.unused, feed.bad)) + "\n"
-        for read in report.inputs:
-            line = input_line(read.file, read.format, read.records, read.bad, names=read.names, listeners=read.listeners)
-            yield json_text({**line, **({"notes": list(read.notes)} if read.notes else {})}) + "\n"
-    for detection in (*report.detections, *report.own):
-        yield json_text(detection_line(detection)) + "\n"
-    for detection in report.allowed:
-        yield json_text(detection_line(detection, allowed=True)) + "\n"
-
-
-def table_text(report: DetectionReport) -> Iterator[str]:
-    """The table in a file: every detection, 120 columns, no colour."""
-    from reconshield.report.detected import conclusion_text
-    from reconshield.report.rows import plain
-
-    for row in all_rows(report.detections, report.own, report.allowed, 120):
-        yield plain(row).rstrip() + "\n"
-    yield conclusion_text(report) + "\n"
-
-
-def all_rows(
-    detections: tuple[Detection, ...],
-    own: tuple[Detection, ...],
-    allowed: tuple[Detection, ...],
-    width: int,
-    *,
-    ascii_: bool = False,
-) -> Iterator[Row]:
-    from reconshield.report.detections import brief_rows, detection_rows
-
-    yield from detection_rows(detections, width, ascii_=ascii_)
-    if detections:
-        yield []
-    yield from brief_rows("own scan", own, width)
-    yield from brief_rows("allowed", allowed, width)
-
-
 def print_detections(call: Invocation, found: Detected, *, everything: bool) -> None:
     from reconshield.cli.runs import print_rows, width_of_terminal
     from reconshield.jobs.detect import conclusion
+    from reconshield.report.detections import all_rows
 
     matches = found.matches
     shown = matches.detections if everything else matches.detections[:SHOWN]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from reconshield.detection import Detection, Evidence
 from reconshield.report.line_types import DetectionLine, EvidencePart, IndicatorsLine, InputLine
@@ -78,6 +78,22 @@ def _sum(detection: Detection, width: int) -> Iterator[Row]:
         notes.append(f"held at {detection.grade.rating}: {detection.grade.held}")
     if notes:
         yield from wrap(f"  {total:>4}  ", "; ".join(notes), width, "dim")
+
+
+def all_rows(
+    detections: Sequence[Detection],
+    own: Sequence[Detection],
+    allowed: Sequence[Detection],
+    width: int,
+    *,
+    ascii_: bool = False,
+) -> Iterator[Row]:
+    """Detections, then what is ours and what is allowed."""
+    yield from detection_rows(detections, width, ascii_=ascii_)
+    if detections:
+        yield []
+    yield from brief_rows("own scan", own, width)
+    yield from brief_rows("allowed", allowed, width)
 
 
 def brief_rows(label: str, detections: Iterable[Detection], width: int) -> Iterator[Row]:

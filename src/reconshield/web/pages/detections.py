@@ -22,6 +22,7 @@ from reconshield.jobs.detect_report import make_report
 from reconshield.jobs.indicators import read_indicators
 from reconshield.jobs.times import parse_duration
 from reconshield.report.detected import DetectionReport
+from reconshield.report.detection_formats import FILES, render
 from reconshield.report.html import detections_text
 from reconshield.report.html.detections import page_values
 from reconshield.web.call import Call
@@ -53,10 +54,11 @@ def upload(call: Analyst) -> Response:
 @ROUTER.get("/detections/{name}")
 def show_report(call: Viewer, name: str) -> Response:
     report = known(call, name)
-    values = page_values(report) | {"title": f"Detections in {page_values(report)['title']}", "name": name}
+    values = page_values(report) | {"title": f"Detections in {page_values(report)['title']}", "name": name, "formats": EXPORTS}
     return page(call, "detections_result.html.j2", "detections", **{k: v for k, v in values.items() if k not in FRAME})
 
 
+EXPORTS = tuple(name for name in FILES if name != "html")
 FRAME = ("version", "css", "css_digest")
 """Of the report's own frame; the app has its own."""
 
@@ -66,6 +68,17 @@ def download(call: Viewer, name: str) -> Response:
     """The same as one page that needs nothing else, to hand on."""
     headers = {"content-disposition": 'attachment; filename="detections.html"'}
     return StreamingResponse(detections_text(known(call, name)), media_type="text/html; charset=utf-8", headers=headers)
+
+
+@ROUTER.get("/detections/{name}/as/{format_}")
+def download_as(call: Viewer, name: str, format_: str) -> Response:
+    """The same for other programs: JSON Lines, STIX, OCSF, ECS, CEF, MISP."""
+    report = known(call, name)
+    if format_ not in FILES:
+        raise Missing(f"format {format_[:20]}")
+    ending, media = FILES[format_]
+    headers = {"content-disposition": f'attachment; filename="detections.{ending}"'}
+    return StreamingResponse(render(report, format_, with_inputs=True), media_type=media, headers=headers)
 
 
 def known(call: Call, name: str) -> DetectionReport:
