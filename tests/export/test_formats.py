@@ -13,6 +13,7 @@ import pytest
 from cli.inside import run
 from export import sigma_matcher, suricata_rules
 from export.policies import NOW, WHOLE, read, whole
+from export.traffic import against_policy, make_flows
 from reconshield.addresses import AddressSet
 from reconshield.detect.scene import network
 from reconshield.errors import UserError
@@ -159,3 +160,66 @@ def test_a_zone_with_another_inside_is_short() -> None:
 
 def meant(cidrs: tuple[str, ...]) -> AddressSet:
     return AddressSet(tuple(pair for each in cidrs for pair in network(each).ranges))
+
+
+EDGES = """\
+version = 1
+[[zone]]
+name = "0.outer-1"
+targets = ["10.0.0.0/24"]
+secure = true
+[[zone]]
+name = "low"
+targets = ["10.0.0.0/25"]
+secure = true
+[[zone]]
+name = "high"
+targets = ["10.0.0.128/25"]
+[[schedule]]
+name = "s"
+targets = "low"
+every = "1d"
+[[traffic]]
+zone = "high"
+direction = "in"
+[[traffic]]
+zone = "high"
+direction = "out"
+[[traffic]]
+zone = "high"
+direction = "within"
+[[traffic]]
+zone = "low"
+direction = "out"
+ports = "443"
+with = ["0.outer-1"]
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_zone_without_an_address_of_its_own_and_one_that_is_free(name: str) -> None:
+    """No list of networks is empty; what is free makes no rule, and an entry with nobody allows nothing."""
+    text = export_policy(read(EDGES), name, NOW)
+    assert "[]" not in text.replace('"[]"', "")
+    assert "{ }" not in text
+    if name == "sigma":
+        titles = [rule.title.removesuffix(" that the policy does not allow") for rule in sigma_matcher.read_rules(text)]
+        assert titles == ["Traffic from others to low", "Traffic from low to others", "Traffic inside low"]
+    if name == "suricata":
+        assert not [line for line in text.splitlines() if line.startswith("alert") and "RECONSHIELD high" in line]
+        assert "RECONSHIELD low out" in text
+
+
+def test_many_networks_become_several_rules_that_suricata_reads() -> None:
+    peers = ", ".join(f'"203.0.{number}.0/28"' for number in range(200))
+    zone = ", ".join(f'"10.{number}.0.0/24"' for number in range(100))
+    head = f'version = 1\n[[zone]]\nname = "a"\ntargets = [{zone}]\n[[traffic]]\nzone = "a"\ndirection = "out"\n'
+    policy = read(f'{head}ports = "443"\nwith = [{peers}]\n[[traffic]]\nzone = "a"\ndirection = "out"\nports = "80"\n')
+    rules = suricata_rules.read_rules(export_policy(policy, "suricata", NOW))
+    flows = make_flows(policy, 300, seed=5, transports=("tcp", "udp"))
+    said = against_policy(policy, flows, NOW)
+    assert {flow: any(rule.matches(flow) for rule in rules) for flow in flows} == said
+    assert max(len(line) for line in export_policy(policy, "suricata", NOW).splitlines()) < 8192
+    far = ", ".join(f'"203.{number % 200}.{number // 200}.7"' for number in range(600))
+    with pytest.raises(UserError, match="longer than the 8,191"):
+        export_policy(read(f'{head}ports = "443"\nwith = [{far}]\n'), "suricata", NOW)

@@ -119,6 +119,7 @@ def describe(policy: Policy, ports_of: PortsOf, now: float) -> Enclaves:
             hulls,
         )
         for gate in find_gates(policy, now)
+        if gate.zone.area  # one that has all its addresses in zones inside it has no traffic
     )
     if not gates:
         hint = "reconshield detect learn FILE… --zone NAME proposes entries from flow logs; or set secure = true"

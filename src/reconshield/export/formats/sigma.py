@@ -32,7 +32,7 @@ CANNOT = (
 def render(enclaves: Enclaves) -> str:
     head = "".join(f"# {line}\n" for line in preamble(enclaves, "What zones may not talk, as Sigma rules", CANNOT))
     rules = (yaml_text(rule(gate)) for gate in enclaves.gates if not gate.free)
-    return head + "---\n" + "---\n".join(rules)
+    return head + "".join(f"---\n{rule}" for rule in rules)
 
 
 def rule(gate: Gate) -> Table:

@@ -8,10 +8,12 @@ Source: Suricata user guide, rules format.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
 
 from reconshield.addresses import AddressSet, PortSet
 from reconshield.addresses.intervals import Ranges
+from reconshield.errors import UserError
 from reconshield.export.enclaves import ALL_PORTS, Enclaves, Gate, Lane, lanes
 from reconshield.export.format import Format
 from reconshield.export.places import networks
@@ -19,6 +21,12 @@ from reconshield.export.wording import BLIND, ended_words, entry_words, gate_tit
 
 FIRST_SID, LAST_SID = 1_700_000, 1_799_999
 """A part of what is free for local rules (1,000,000–1,999,999)."""
+
+LONGEST = 8191
+"""Characters of a rule: its readers have 8,192 octets for a line."""
+
+TOGETHER = 70
+"""So many networks stand in one rule; more are spread over several."""
 
 ONCE = "threshold:type limit, track by_src, seconds 3600, count 1"
 NO_PORTS = (6, 17, 1, 58)
@@ -43,7 +51,11 @@ def render(enclaves: Enclaves) -> str:
 def rules(gate: Gate, lane: Lane) -> Iterator[tuple[str, str]]:
     """Head and options of the rules for what a lane does not allow."""
     own, peers = addresses(gate, gate.zone.area), addresses(gate, lane.peers)
-    src, dst = (peers, own) if gate.direction == "in" else (own, peers)
+    for src, dst in product(*((peers, own) if gate.direction == "in" else (own, peers))):
+        yield from pair_rules(gate, lane, src, dst)
+
+
+def pair_rules(gate: Gate, lane: Lane, src: str, dst: str) -> Iterator[tuple[str, str]]:
     weight = "high" if gate.zone.secure else "medium"
     said = f'msg:"RECONSHIELD {gate_title(gate)}: not in the policy"'
     told = f"classtype:policy-violation; metadata:reconshield_zone {gate.zone.name}, signature_severity {weight}"
@@ -62,14 +74,28 @@ def numbered(head: str, options: str, taken: set[int]) -> str:
     while sid in taken:
         sid = (sid + 1) % size
     taken.add(sid)
-    return f"{head} ({options}; sid:{FIRST_SID + sid}; rev:1;)"
+    text = f"{head} ({options}; sid:{FIRST_SID + sid}; rev:1;)"
+    if len(text) > LONGEST:
+        hint = "say with as few networks and port ranges as there are, or as a zone"
+        raise UserError(
+            f"a rule would be longer than the {LONGEST:,} characters that Suricata reads", where=head[:120], hint=hint
+        )
+    return text
 
 
-def addresses(gate: Gate, area: AddressSet) -> str:
+def addresses(gate: Gate, area: AddressSet) -> list[str]:
+    """The address part of a rule; several where the networks are too many for one. All but too many cannot be cut."""
     nets = networks(area, hulls=gate.hulls)
     if nets.everything:
-        return "any"
-    return f"{'!' if nets.negated else ''}[{','.join([*nets.cidrs, *(f'!{hole}' for hole in nets.holes)])}]"
+        return ["any"]
+    if len(nets.cidrs) > TOGETHER and not nets.negated:
+        listed = networks(area).cidrs if nets.holes else nets.cidrs
+        return [f"[{','.join(chunk)}]" for chunk in batched(listed, TOGETHER)]
+    return [f"{'!' if nets.negated else ''}[{','.join([*nets.cidrs, *(f'!{hole}' for hole in nets.holes)])}]"]
+
+
+def batched(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (values[at : at + size] for at in range(0, len(values), size))
 
 
 def port_list(allowed: PortSet, transport: str) -> str | None:
