@@ -4,7 +4,7 @@
 
 A database of `tests/many_runs.py`: 100 runs, each with 100 hosts × 100 ports open (1,000,000 observations). Claims: the
 dashboard takes at most 150 ms, the panel of one port 5 ms. `cold` is the first time after something changed, `warm` each time
-after that; milliseconds by the clock, and in brackets those of this process's CPU, far apart when the machine is busy elsewhere.
+after that; milliseconds by the clock, in brackets those of this process's CPU: far apart when the machine is busy elsewhere.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ WIDE = "1-20000"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return load_settings({"home": str(tmp_path)}, {})
+def settings(tmp_path: Path, url: str) -> Settings:
+    return load_settings({"home": str(tmp_path), "db": url}, {})
 
 
 @pytest.fixture

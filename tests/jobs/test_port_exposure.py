@@ -30,8 +30,8 @@ EXPIRES = 'reason = "mail"\nowner = "mail team"\nexpires = 2027-01-31'
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "x.db")) as opened:
+def store(url: str) -> Iterator[Store]:
+    with open_store(url) as opened:
         yield opened
 
 

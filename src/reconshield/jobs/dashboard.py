@@ -32,7 +32,7 @@ from reconshield.store.alerts import count_alerts
 from reconshield.store.by_port import ended_runs
 from reconshield.store.changes import KeptChange, ShortChange, count_changes, find_changes_by, short_changes
 from reconshield.store.db import Store
-from reconshield.store.standing import opened_and_closed
+from reconshield.store.standing import closed_since
 
 DAY = 86_400.0
 DAYS = 30
@@ -189,7 +189,7 @@ def derive(store: Store, table: OpenTable, policy: Policy | None, granted: Addre
         certificates=certificates,
         certificates_in_all=in_all,
         heat=heat_map(table, policy),
-        trend=tuple(trend_of(store, covers, now)),
+        trend=tuple(trend_of(store, table, covers, now)),
         never_measured=not covers,
     )
     DERIVED[table] = made
@@ -282,9 +282,11 @@ def heat_map(table: OpenTable, policy: Policy | None) -> HeatMap:
     )
 
 
-def trend_of(store: Store, covers: Sequence[Cover], now: float) -> Iterable[TrendDay]:
+def trend_of(store: Store, table: OpenTable, covers: Sequence[Cover], now: float) -> Iterable[TrendDay]:
     """The last thirty days, the oldest first, each of 24 hours that end at this time of day."""
-    opened, closed = (np.array(times) for times in opened_and_closed(store, now - DAYS * DAY))
+    ended = closed_since(store, now - DAYS * DAY)
+    opened = np.concatenate([table.rows["opened"], [at for at, _ in ended]])
+    closed = np.concatenate([np.full(len(table), np.inf), [at for _, at in ended]])
     finished = np.array([cover.run.finished for cover in covers])
     for back in range(DAYS - 1, -1, -1):
         end = now - back * DAY

@@ -179,6 +179,7 @@ class Tables:
         kept = self._kept.get(key)
         holds = kept is not None and kept.mark == mark and kept.table.now <= now < kept.table.until
         if kept and holds and (kept.policy is policy or kept.policy == policy):
+            kept.policy = policy  # of the same policy, read again, this one is likelier to be asked with next
             return kept.table
         table = make()
         kept_now = {**self._kept, key: Kept(mark, policy, table)}

@@ -34,8 +34,6 @@ OPEN_NOW = select(
     EXPOSURES.c.shut_before,
 ).where(EXPOSURES.c.workspace == bindparam("workspace"), EXPOSURES.c.closed.is_(None))
 
-Spoke = tuple[float, str | None, str | None, str | None, str | None, str | None, str | None, str | None, str | None]
-"""When an endpoint was seen, then service, confidence, product, version, TLS, facts, note, name; None where nobody asked."""
 Place = tuple[bytes, int, int]
 """Packed address, port, transport: an endpoint as the tables have it."""
 
@@ -47,17 +45,6 @@ class Revision(NamedTuple):
     newest: int
     states: tuple[tuple[str, int], ...]
     finished: float
-
-
-class OpenRow(NamedTuple):
-    """An endpoint that is open now, from a vantage. It opened between `shut_before` and `opened`."""
-
-    ip: bytes
-    port: int
-    transport: int
-    vantage: str
-    opened: float
-    shut_before: float | None
 
 
 def revision_of(store: Store) -> Revision:
@@ -77,10 +64,11 @@ def revision_of(store: Store) -> Revision:
     )
 
 
-def open_now(store: Store) -> list[OpenRow]:
-    """Everything that is known to be open, in no order."""
+def open_now(store: Store) -> Sequence[Row[Any]]:
+    """Everything that is known to be open, in no order: address, port, transport, vantage, opened, shut before."""
     with store.read() as connection:
-        return [OpenRow(*row) for row in connection.execute(OPEN_NOW, {"workspace": store.workspace})]
+        rows: Sequence[Row[Any]] = connection.execute(OPEN_NOW, {"workspace": store.workspace}).all()
+        return rows
 
 
 def spoken_in(store: Store, run_id: str, key: int) -> Sequence[Row[Any]]:
@@ -109,12 +97,9 @@ def count_findings_in(store: Store, run_id: str) -> dict[Place, int]:
         return {(bytes(ip), port, transport): number for ip, port, transport, number in connection.execute(query)}
 
 
-def opened_and_closed(store: Store, since: float) -> tuple[list[float], list[float]]:
-    """When everything opened that was open at some time since then, and when it closed (infinity: it has not)."""
+def closed_since(store: Store, since: float) -> list[tuple[float, float]]:
+    """When everything opened and closed that has closed since then."""
     table = EXPOSURES.c
-    query = select(table.opened, table.closed).where(
-        table.workspace == store.workspace, (table.closed.is_(None)) | (table.closed >= since)
-    )
+    query = select(table.opened, table.closed).where(table.workspace == store.workspace, table.closed >= since)
     with store.read() as connection:
-        rows = connection.execute(query).all()
-    return [row.opened for row in rows], [float("inf") if row.closed is None else row.closed for row in rows]
+        return [(opened, closed) for opened, closed in connection.execute(query)]
