@@ -99,6 +99,7 @@ def test_a_file_of_names_alone_is_a_file_that_was_read(tmp_path: Path, capsys: p
     (tmp_path / "dns.log").write_bytes(WHOLE["zeek-names"])
     out, _ = run(capsys, str(tmp_path / "dns.log"))
     assert "zeek-names  0 records, 20 names" in out
+    assert "where its flow is read too" in out
     out, _ = run(capsys, str(tmp_path / "dns.log"), "--json")
     assert '"names":20' in out
 

@@ -242,4 +242,6 @@ def documented_uses(port: int, transport: str) -> tuple[PortUse, ...]:
 def conclusion(detected: Detected) -> str:
     """The last line: how many conversations, and how they were rated."""
     matches = detected.matches
-    return conclusion_of(matches.detections, matches.conversations, matches.noted, matches.left_out)
+    text = conclusion_of(matches.detections, matches.conversations, matches.noted, matches.left_out)
+    only_names = not matches.conversations and any(found.names for found in detected.inputs)
+    return f"{text}; what clients asked for is held against indicators where its flow is read too" if only_names else text
