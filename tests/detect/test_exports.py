@@ -167,6 +167,15 @@ def test_every_way_to_tell_a_time(way: str) -> None:
     assert flow["start"] == AT if way != "none" else flow["start"] != flow["start"]
 
 
+def test_when_the_exporter_started_may_be_told_in_the_same_packet() -> None:
+    booted = AT * 1000 - 5_000_000
+    options = a_set(3, struct.pack("!HHHHHHH", 400, 2, 1, 143, 4, 160, 8)) + a_set(400, struct.pack("!IQ", 1, booted), 1)
+    record = four(C, S, 40_000, 443, up=True)[:-8] + struct.pack("!II", 5_000_000, 5_002_000)
+    flows = a_set(2, template(300, FOUR_UP)) + a_set(300, record, 1)
+    assert [flow["start"] for flow in flows_in(read_all(ipfix(options, flows) + ipfix(flows, at=AT + 40)))] == [AT]
+    assert all(flow["start"] != flow["start"] for flow in flows_in(read_all(ipfix(flows))))
+
+
 def test_what_a_firewall_denied_and_what_no_flow_is() -> None:
     fields = (*FOUR_MS, (233, 1), (89, 1))
     rows = [

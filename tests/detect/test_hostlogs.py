@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import datetime
 from itertools import pairwise
@@ -109,6 +110,19 @@ def test_seconds_since_the_epoch_and_zones() -> None:
         items = items_of(f"{lead}DROP {packet('10.0.0.5', '10.0.0.9')}\n".encode())
         assert [flow["start"] for flow in flows_in(items)] == [AT + 0.25]
         assert notes_in(items) == []
+
+
+def test_the_journal_as_json() -> None:
+    entry = {"__REALTIME_TIMESTAMP": str(AT * 1_000_000 + 250_000), "_HOSTNAME": "dropbox", "PRIORITY": "4"}
+    said = [f"[UFW ALLOW] {packet('10.0.0.5', '10.0.0.9')}", f"DROP {packet('10.0.0.6', '10.0.0.9')}", [1, 2], "IN= OUT="]
+    data = b"".join(json.dumps(entry | {"MESSAGE": text}).encode() + b"\n" for text in said)
+    items = items_of(data + b'{"MESSAGE": " OUT=\n')
+    assert [(flow["src"], flow["state"], flow["start"]) for flow in flows_in(items)] == [
+        ("10.0.0.5", "unknown", AT + 0.25),
+        ("10.0.0.6", "denied", AT + 0.25),
+    ]
+    assert faults_in(items) == ["line 4: no SRC and DST and PROTO"]
+    assert notes_in(items) == []
 
 
 def test_the_host_is_no_word_of_the_rule() -> None:

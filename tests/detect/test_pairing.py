@@ -33,6 +33,7 @@ def flows_of(*halves: Half, gap: float = 15, complete: bool = True) -> list[dict
     return flows_in(list(builder.take()))
 
 
+NAN = float("nan")
 ALL = SYN | ACK | FIN
 TABLE = [
     ((there(0, ALL), back(0.1, ALL)), (C, "established", 0, (100, 900))),
@@ -47,6 +48,7 @@ TABLE = [
     ((there(0, transport=17, port=53), back(0.1, transport=17, port=53)), (C, "established", 0, (100, 900))),
     ((there(0, transport=17, port=53),), (C, "unknown", ONE, (100, -1))),
     ((there(0, ALL), there(1.5, ACK)), (C, "unknown", ONE, (200, -1))),
+    ((back(NAN, transport=17), there(NAN, transport=17)), (C, "established", UNSURE, (100, 900))),
     ((there(0, transport=17), there(float("nan"), transport=17)), (C, "unknown", ONE, (200, -1))),
 ]
 

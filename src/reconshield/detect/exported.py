@@ -46,6 +46,10 @@ class Export:
     at: float
     uptime: int | None
 
+    def since(self, booted: int) -> Export:
+        """The same where somebody says that the exporter started then (milliseconds since 1970)."""
+        return Export(self.number, self.at, (int(self.at) * 1000 - booted) & 0xFFFF_FFFF)
+
     def since_start(self, value: int) -> float:
         """Unix seconds of a moment in milliseconds since the exporter started."""
         if self.uptime is None:

@@ -117,7 +117,7 @@ class Exports:
             export = Export(state.packet, float(seconds), uptime)
         else:
             _, length, seconds, _, domain = struct.unpack("!HHIII", octets.take(16))
-            export, left = Export(state.packet, float(seconds), self._uptime(domain, seconds)), length - 16
+            export, left = Export(state.packet, float(seconds), None), length - 16
         state.at = float(seconds)
         while left >= 4 and len(head := octets.peek(4)) == 4:
             number, length = struct.unpack("!HH", head)
@@ -135,11 +135,6 @@ class Exports:
                 return
         if version == IPFIX and left:
             yield Bad(f"packet {state.packet}", f"{left} octets less than its header says")
-
-    def _uptime(self, domain: int, seconds: int) -> int | None:
-        """Milliseconds since the exporter started, where it has told when that was."""
-        booted = self._state.booted.get(domain)
-        return None if booted is None else (seconds * 1000 - booted) & 0xFFFF_FFFF
 
     def _read_set(self, key: Key, export: Export, body: bytes) -> Generator[Item, None, int]:
         """Read a set; gives how many records or templates it had (1 where that cannot be told)."""
@@ -183,14 +178,16 @@ class Exports:
 
     def _read_records(self, template: Template, export: Export, body: bytes, domain: int) -> int:
         state, told = self._state, 0
+        if export.uptime is None and (booted := state.booted.get(domain)) is not None:
+            export = export.since(booted)
         for values in template.records(body):
             told += 1
             if template.options:
                 self._read_options(values, domain)
                 continue
-            booted = values.get("booted_ms")
-            if isinstance(booted, int) and export.uptime is None:
-                export = Export(export.number, export.at, (int(export.at) * 1000 - booted) & 0xFFFF_FFFF)
+            own = values.get("booted_ms")
+            if isinstance(own, int) and export.uptime is None:
+                export = export.since(own)
             self._note_sampling(values.get("sampling", 0))
             found = False
             for half in halves_of(values, export):

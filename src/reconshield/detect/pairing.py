@@ -165,7 +165,7 @@ def who_began(flow: Open) -> tuple[bool, bool]:
     if says:
         return says < 0, False
     midway = first.transport == TCP and mine.flags >= 0 and not (mine.flags | (max(theirs.flags, 0) if theirs else 0)) & SYN
-    if theirs and mine.start != theirs.start and not midway:
+    if theirs and not midway and (mine.start < theirs.start or theirs.start < mine.start):
         return theirs.start < mine.start, False
     if first.sport == first.dport:
         return False, bool(first.sport)

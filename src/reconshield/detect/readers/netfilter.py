@@ -1,4 +1,4 @@
-"""What Linux firewalls log: lines of iptables' LOG and nftables' `log`, in a syslog file, a journal's text or dmesg.
+"""What Linux firewalls log: lines of iptables' LOG and nftables' `log`, in a syslog file, a journal (text or JSON) or dmesg.
 
 A line is a packet. Packets of one connection are joined, so that a SYN that was sent again is no second attempt. The prefix is
 free text of whoever wrote the rules; only its words say that the packet was stopped. An ICMP error quotes the packet that it is
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+
+import orjson
 
 from reconshield.detect.builder import Builder
 from reconshield.detect.flows import Bad, Chunks, Item, Note, Reader
@@ -57,7 +59,11 @@ def read_dated(chunks: Chunks, changed: float | None) -> Iterator[Item]:
             yield Bad(f"line {piece.line}", "the line is longer than 1 MiB")
             continue
         for number, line in enumerate(piece.data.split(b"\n"), piece.first):
-            place = PACKET.search(line) if b" OUT=" in line else None
+            if b" OUT=" not in line:
+                continue
+            if line.startswith(b"{"):
+                line = journal_line(line)  # noqa: PLW2901 - the same in the shape of the others
+            place = PACKET.search(line)
             if place is None or b" ARP HTYPE=" in line:
                 continue
             try:
@@ -69,6 +75,17 @@ def read_dated(chunks: Chunks, changed: float | None) -> Iterator[Item]:
     pairing.finish()
     yield from builder.take()
     yield from map(Note, clock.remarks())
+
+
+def journal_line(line: bytes) -> bytes:
+    """An entry of `journalctl -o json` as `-o short-unix` writes it; empty where it is none."""
+    try:
+        entry = orjson.loads(line)
+        at = int(entry.get("_SOURCE_REALTIME_TIMESTAMP") or entry["__REALTIME_TIMESTAMP"])
+        text = f"{at // 1_000_000}.{at % 1_000_000:06} {entry.get('_HOSTNAME', '-')} kernel: {entry['MESSAGE']}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return b""
+    return text.encode("utf-8", "replace").replace(b"\n", b" ")
 
 
 def read_packet(line: bytes, place: re.Match[bytes], number: int, clock: Clock) -> Half:
@@ -180,12 +197,9 @@ class Clock:
 
 def recognises(head: bytes) -> bool:
     """A line that names interfaces, addresses and a protocol."""
-    return any(
-        (place := PACKET.search(line)) is not None
-        and {b"SRC", b"DST"} <= {name for name, _ in FIELD.findall(line, place.end())}
-        for line in head.split(b"\n")
-        if b" OUT=" in line and line[:1] != b"{"
-    )
+    lines = (journal_line(line) if line.startswith(b"{") else line for line in head.split(b"\n") if b" OUT=" in line)
+    places = ((line, PACKET.search(line)) for line in lines)
+    return any(place and {b"SRC", b"DST"} <= {name for name, _ in FIELD.findall(line, place.end())} for line, place in places)
 
 
 READER = Reader("netfilter", "iptables and nftables log lines (syslog, journal, dmesg)", recognises, read, read_dated)
