@@ -44,7 +44,7 @@ def random_policy(seed: int) -> Policy:
     random_ = random.Random(seed)
     lines = ["version = 1"]
     for number in range(3):
-        lines += ["[[zone]]", f'name = "z{number}"', f'targets = ["10.{number}.0.0/16"]', "secure = true"]
+        lines += ["[[zone]]", f'name = "z{number}"', f'targets = ["10.{number}.0.0/29"]', "secure = true"]
         lines += ['vantages = ["probe"]'] if number == 0 else []
     for name, vantage in (("nightly", "local"), ("inner", "probe")):
         lines += ["[[schedule]]", f'name = "{name}"', f'vantage = "{vantage}"', 'targets = ["z0", "z1", "z2"]', 'every = "24h"']

@@ -133,6 +133,13 @@ def test_into_a_file(tmp_path: Path) -> None:
     done = run(tmp_path, "policy", "export", "--format", "nftables", "--policy", str(policy), "-o", str(out))
     assert (done.code, done.out) == (0, "")
     assert out.read_text().count("hook forward") == 1
+    words = ("policy", "export", "--format", "nftables", "--policy", str(policy), "--check")
+    assert run(tmp_path, *words, "-o", str(out)).code == 0
+    out.write_text(out.read_text() + "\n")
+    changed = run(tmp_path, *words, "-o", str(out))
+    assert (changed.code, "would change" in changed.out) == (1, True)
+    assert run(tmp_path, *words, "-o", str(tmp_path / "none.nft")).code == 1
+    assert run(tmp_path, *words).code == 2
 
 
 def test_a_zone_with_another_inside_is_short() -> None:

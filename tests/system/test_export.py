@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -56,11 +57,14 @@ def counters(kernel: KernelHost) -> dict[str, int]:
 
 def told(kernel: KernelHost, flow: Flow, number: int) -> bool:
     """Whether the first packet of a flow is counted, and logged, by any gate."""
+    echo = 0x8000 if ":" in flow.src else 0x0800
+    return counted(kernel, Packet(flow.src, flow.dst, flow.transport, 20_000 + number, flow.port or echo), number)
+
+
+def counted(kernel: KernelHost, packet: Packet, number: int) -> bool:
     before = counters(kernel)
-    packet = Packet(flow.src, flow.dst, flow.transport, 20_000 + number, flow.port or 0x0800)
     kernel.wire.send(frame(packet, number, kernel.mac))
-    after = counters(kernel)
-    return after != before
+    return counters(kernel) != before
 
 
 @pytest.mark.parametrize("name", ["whole", *range(6)])
@@ -68,7 +72,7 @@ def test_the_kernel_counts_what_detection_calls_against_the_policy(kernel: Kerne
     """Written a year ago, so that entries which are over by now are still in the rules and must end by themselves."""
     policy = whole() if name == "whole" else random_policy(int(name))
     kernel.load_nft(export_policy(policy, "nftables", NOW - 366 * 86_400))
-    flows = make_flows(policy, 120, seed=3, transports=("tcp", "tcp", "udp"))
+    flows = make_flows(policy, 120, seed=3, transports=("tcp", "tcp", "udp", "icmp"))
     said = against_policy(policy, flows, time.time())
     assert len(set(said.values())) == 2, "both verdicts"
     wrong = [(flow, said[flow]) for number, flow in enumerate(flows, 1) if told(kernel, flow, number) != said[flow]]
@@ -92,6 +96,10 @@ def test_what_the_host_itself_receives_and_sends(kernel: KernelHost) -> None:
         Flow("10.91.0.2", "203.0.113.77", "udp", 54),
         Flow("10.91.0.2", "10.91.0.2", "udp", 54),
     ]
+    answered = [packet for packet in kernel.established if packet.family == 4][:3]
+    assert [counted(kernel, packet, number) for number, packet in enumerate(answered, 950)] == [False] * 3, "established"
+    fresh = [replace(packet, source_port=50_000) for packet in answered]
+    assert [counted(kernel, packet, number) for number, packet in enumerate(fresh, 960)] == [True] * 3
     seen = [speaks(kernel, flow) for flow in sent]
     assert seen == [False, True, False]
     assert [against_policy(policy, [flow], time.time())[flow] for flow in sent[:2]] == seen[:2]

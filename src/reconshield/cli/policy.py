@@ -115,6 +115,7 @@ def export(
     ],
     policy: PolicyOption = None,
     output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write it into this file.")] = None,
+    test: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if the file of -o would change.")] = False,
 ) -> None:
     """Write what zones may talk in the words of another tool. Nothing is applied."""
     from reconshield.cli.output import whole_file
@@ -124,12 +125,29 @@ def export(
     call: Invocation = ctx.obj
     find_format(format_)
     text = export_policy(load_policy(call.settings.home, policy), format_, time.time())
+    if test:
+        compare_export(call, output, text, format_)
+        return
     if output is None:
         sys.stdout.write(text)
         return
     with whole_file(output) as stream:
         stream.write(text)
     call.tell(f"policy   {output}")
+
+
+def compare_export(call: Invocation, output: Path | None, text: str, format_: str) -> None:
+    """Whether a file is what would be written now: another policy, or an entry that has ended since, makes it old."""
+    from reconshield.jobs.policy import read_text
+
+    if output is None:
+        raise UserError("--check compares a file", where="--check", hint=f"--format {format_} -o FILE --check")
+    if output.exists() and read_text(output) == text:
+        call.print(f"{output}: as it should be")
+        return
+    call.print(f"{output}: {'would change' if output.exists() else 'is not there'}")
+    call.suggest(f"reconshield policy export --format {format_} -o {output}")
+    raise typer.Exit(1)
 
 
 def locate(call: Invocation, given: Path | None) -> Path:
