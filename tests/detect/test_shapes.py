@@ -220,6 +220,17 @@ def test_most_flows_are_read_by_columns() -> None:
     assert [flows.rows.size for (flows, _), _ in taken] == [50]
 
 
+def test_a_shape_of_which_no_line_can_be_used_is_met_once() -> None:
+    event = eve()
+    event["flow"] = event["flow"] | {"start": "2025-10-09T08:53:20Z"}  # type: ignore[operator]
+    names = Names()
+    met = eve_flows.flow_shapes(lambda _: 6, names.number, names)
+    lines = Lines(Piece(b"".join([json.dumps(event, separators=(",", ":")).encode() + b"\n"] * 100), 1))
+    for _ in range(5):
+        assert [places.size for _, places in met.take(lines)] in ([0], [0, 0])
+    assert len(met.met) == 1
+
+
 TIMES = [1_760_000_000.125, 1_760_000_000, "2025-10-09T08:53:20Z", 1e300, -1.5, 2**32]
 FIELDS: dict[str, list[object]] = {
     "_path": ["conn", "dns", 5],

@@ -291,7 +291,7 @@ class Shapes(Generic[Made]):
                 break
             seen, tries = number + 1, tries + 1
             fresh = make_shape(lines.line(number), self.fixed)
-            if fresh is not None and self.fits(fresh):
+            if fresh is not None and fresh not in self.met and self.fits(fresh):
                 self.met.append(fresh)
                 yield from self._take(lines, fresh, left)
 
