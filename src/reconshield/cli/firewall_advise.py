@@ -14,7 +14,6 @@ from reconshield.errors import UserError
 if TYPE_CHECKING:
     from reconshield.cli.console import Invocation
     from reconshield.jobs.firewall_advise import Advised
-    from reconshield.report.line_types import AdviceLine
 
 Allow = Annotated[list[str] | None, typer.Option("--allow", metavar="CIDR", help="A network that may still get in.")]
 PlatformOption = Annotated[
@@ -40,7 +39,7 @@ def advise(
     as_json: AsJson = False,
 ) -> None:
     """Rules that close a port to all but some networks, with the way to apply them safely and to take them back."""
-    from reconshield.jobs.firewall_advise import Wish
+    from reconshield.jobs.firewall_advise import Wish, line_of
     from reconshield.jobs.firewall_advise import advise as find_advice
     from reconshield.jobs.policy import find_policy
 
@@ -74,22 +73,6 @@ def show(call: Invocation, advised: Advised) -> None:
     steps = {"apply": advice.apply, "undo": advice.undo, "check": advice.check}
     files = [(file.name, file.text) for file in advice.files]
     print_rows(call, advice_rows(title, files, steps, (*advised.remarks, *advice.notes), width_of_terminal()))
-
-
-def line_of(advised: Advised) -> AdviceLine:
-    from reconshield.report.advice import advice_line
-
-    advice, intent = advised.advice, advised.intent
-    return advice_line(
-        advice.platform,
-        advised.host,
-        [str(port) for port in intent.ports],
-        list(intent.allow.cidrs()),
-        {file.name: file.text for file in advice.files},
-        {"apply": advice.apply, "undo": advice.undo, "check": advice.check},
-        (*advised.remarks, *advice.notes),
-        public=intent.public,
-    )
 
 
 def write_files(call: Invocation, folder: Path, found: list[Advised]) -> None:

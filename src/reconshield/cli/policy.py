@@ -16,7 +16,6 @@ from reconshield.errors import UserError
 
 if TYPE_CHECKING:
     from reconshield.policy import Policy, Problem
-    from reconshield.report.line_types import ProblemLine
 
 SYMBOLS = {"error": ("✗", "high"), "warning": ("!", "medium"), "note": ("-", "low")}
 
@@ -32,6 +31,7 @@ app = typer.Typer(no_args_is_help=True, help="The policy file: which exposures a
 def check(ctx: typer.Context, policy: PolicyOption = None, as_json: AsJson = False) -> None:
     """Say what is wrong with the file, line by line. Exit 1 for an error or a warning."""
     from reconshield.jobs.policy import examine_policy
+    from reconshield.report.problems import problem_line
 
     call: Invocation = ctx.obj
     seen = examine_policy(locate(call, policy), time.time(), stored_vantages(call))
@@ -178,19 +178,6 @@ def print_problem(call: Invocation, problem: Problem) -> None:
     call.print(f"  where   {problem.where}")
     if problem.hint:
         call.print(f"  next    {problem.hint}")
-
-
-def problem_line(problem: Problem) -> ProblemLine:
-    return {
-        "v": 1,
-        "type": "problem",
-        "level": problem.level,
-        "file": problem.file,
-        "line": problem.line,
-        "key": problem.what,
-        "message": problem.message,
-        "hint": problem.hint,
-    }
 
 
 def contents(policy: Policy) -> str:

@@ -19,6 +19,8 @@ from reconshield.jobs.results import load_result
 from reconshield.jobs.scan_request import read_ports
 from reconshield.knowledge.index import load_index
 from reconshield.policy import Policy
+from reconshield.report.advice import advice_line
+from reconshield.report.line_types import AdviceLine
 from reconshield.store.db import Store
 
 DEFAULT_PLATFORM = "nftables"
@@ -175,3 +177,18 @@ def should_close(policy: Policy | None, ip: str, port: Port, score: int) -> bool
             for expect in policy.expects
         )
     return score >= FROM_RISK and not is_public(port)
+
+
+def line_of(advised: Advised) -> AdviceLine:
+    """Advice as a line."""
+    advice, intent = advised.advice, advised.intent
+    return advice_line(
+        advice.platform,
+        advised.host,
+        [str(port) for port in intent.ports],
+        list(intent.allow.cidrs()),
+        {file.name: file.text for file in advice.files},
+        {"apply": advice.apply, "undo": advice.undo, "check": advice.check},
+        (*advised.remarks, *advice.notes),
+        public=intent.public,
+    )

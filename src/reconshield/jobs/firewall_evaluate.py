@@ -8,7 +8,7 @@ Nothing is sent and nothing of this machine is read but the files that were name
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,6 +38,9 @@ MOST_NETWORKS = 64
 ANYWHERE = "anywhere"
 EVERYBODY = AddressSet(tuple(pair for ranges in FAMILY_ADDRESSES.values() for pair in ranges))
 WORDS = {"open": "open to everybody", "partly": "open to some", "closed": "closed", "unknown": "unknown"}
+
+
+Read = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +106,9 @@ def addresses_of(text: str) -> AddressSet:
         raise UserError(f"a source is a network: {error}", where=f"--from {text}", hint="--from 10.8.0.0/24") from None
 
 
-def evaluate_file(file: str, asked: Asked, subject: str | None = None) -> Evaluation:
-    """What a file of rules does."""
-    rulesets = choose(read_rulesets(read_text(file), file), subject, file)
+def evaluate_file(file: str, asked: Asked, subject: str | None = None, read: Read = read_text) -> Evaluation:
+    """What a file of rules does. `read` gives the text of a file by its name."""
+    rulesets = choose(read_rulesets(read(file), file), subject, file)
     rulings: list[Ruling] = []
     remarks: list[Remark] = []
     for ruleset in rulesets:
@@ -119,12 +122,10 @@ def evaluate_file(file: str, asked: Asked, subject: str | None = None) -> Evalua
     return evaluation(file, rulesets, "what reaches it", rulings, remarks)
 
 
-def compare_files(before_file: str, file: str, asked: Asked, subject: str | None = None) -> Evaluation:
+def compare_files(before_file: str, file: str, asked: Asked, subject: str | None = None, read: Read = read_text) -> Evaluation:
     """What the rules of `file` answer differently from those of `before_file`."""
-    befores = {
-        ruleset.name: ruleset for ruleset in choose(read_rulesets(read_text(before_file), before_file), subject, before_file)
-    }
-    rulesets = choose(read_rulesets(read_text(file), file), subject, file)
+    befores = {ruleset.name: ruleset for ruleset in choose(read_rulesets(read(before_file), before_file), subject, before_file)}
+    rulesets = choose(read_rulesets(read(file), file), subject, file)
     rulings: list[Ruling] = []
     remarks: list[Remark] = []
     for ruleset in rulesets:
@@ -141,16 +142,16 @@ def compare_files(before_file: str, file: str, asked: Asked, subject: str | None
     return evaluation(file, rulesets, title, rulings, remarks)
 
 
-def judge_flows(file: str, flow_file: str, before_file: str | None = None, subject: str | None = None) -> Evaluation:
+def judge_flows(
+    file: str, flow_file: str, before_file: str | None = None, subject: str | None = None, read: Read = read_text
+) -> Evaluation:
     """Of flows that were seen, those that the rules do not allow, or answer differently from those of `before_file`."""
-    flows, bad = read_flows(read_text(flow_file))
+    flows, bad = read_flows(read(flow_file))
     if not flows:
         raise UserError("no flow could be read", where=flow_file, hint="CSV with a heading: source,destination,port,transport")
-    ruleset = only(choose(read_rulesets(read_text(file), file), subject, file), file)
+    ruleset = only(choose(read_rulesets(read(file), file), subject, file), file)
     old = (
-        only(choose(read_rulesets(read_text(before_file), before_file), subject, before_file), before_file)
-        if before_file
-        else None
+        only(choose(read_rulesets(read(before_file), before_file), subject, before_file), before_file) if before_file else None
     )
     before, after = Evaluator(old) if old else None, Evaluator(ruleset)
     rulings = [flow_ruling(ruleset.name, change) for change in flow_changes(before, after, flows)]

@@ -51,7 +51,11 @@ class MonitorStatus:
 
 def monitor_status(store: Store, settings: Settings, given: Path | None, now: float) -> MonitorStatus:
     """Gather it from the store; without a policy file there are no schedules to show."""
-    policy = find_policy(settings.home, given) or Policy()
+    return status_by(store, find_policy(settings.home, given) or Policy(), now)
+
+
+def status_by(store: Store, policy: Policy, now: float) -> MonitorStatus:
+    """The same, by a policy that was read already."""
     return MonitorStatus(
         at=now,
         schedules=tuple(schedule_statuses(store, policy, now)),

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconshield.errors import UserError
 from reconshield.jobs.policy import MOST_BYTES, PolicyFile, known_names, read_text, review_channels
@@ -24,8 +24,15 @@ from reconshield.store import audit
 from reconshield.store.db import Store, take_turns
 from reconshield.store.runs import list_runs
 
+if TYPE_CHECKING:
+    from reconshield.policy import Policy
+    from reconshield.policy.records import Channel
+
 NEW = "version = 1\n"
 """What a policy file begins with."""
+ON_THE_SERVER = frozenset({"exec", "file"})
+SECRETS = ("env:", "file:")
+"""Channels, and beginnings of their settings, that reach into the machine that the app runs on."""
 TABLES = ("expect", "closed", "accept")
 """The tables that a page adds an entry to."""
 
@@ -64,12 +71,16 @@ def examine_text(store: Store, text: str, path: Path, now: float) -> PolicyFile:
     return PolicyFile(path, text, policy, tuple(problems))
 
 
-def save_text(store: Store, path: Path, text: str, etag: str, now: float, actor: str) -> Version:
-    """Keep a text, if it has no error and the file still says what it was made on. Raises `Changed` and UserError."""
+def save_text(store: Store, path: Path, text: str, etag: str, now: float, actor: str, *, secrets: bool = False) -> Version:
+    """Keep a text, if it has no error and the file still says what it was made on. Raises `Changed` and UserError.
+
+    `secrets`: the server's own (`env:`, `file:`) may be used, because they belong to who edits.
+    """
     if len(text.encode()) > MOST_BYTES:
         raise UserError("the policy is larger than 8 MB", where=path.name, hint="make it smaller")
     text = "\n".join(text.splitlines()) + "\n"
-    refuse_errors(examine_text(store, text, path, now).problems)
+    seen = examine_text(store, text, path, now)
+    refuse_errors(seen.problems)
     with store.together() as one:
         with one.begin() as connection:
             take_turns(connection, f"policy {store.workspace}")
@@ -78,12 +89,37 @@ def save_text(store: Store, path: Path, text: str, etag: str, now: float, actor:
             raise Changed(
                 "the policy was changed in the meantime", where=path.name, hint="look at the difference, then save again"
             )
+        refuse_reach(seen.policy, examine_text(one, before.text, path, now).policy, path, secrets=secrets)
         after = Version(text, digest(text))
         added, removed = count_lines(before.text, text)
         detail = {"file": path.name, "before": before.etag, "after": after.etag, "added": added, "removed": removed}
         audit.append_entry(one, "policy-saved", detail, now, actor)
         replace_file(path, text)
     return after
+
+
+def refuse_reach(after: Policy | None, before: Policy | None, path: Path, *, secrets: bool) -> None:
+    """Who edits from afar may not run commands or write files on the server, nor read its secrets unless it is theirs.
+
+    Channels that the file has already may stay as they are.
+    """
+    known = {prints(entry) for entry in (before.channels if before else ())}
+    for entry in after.channels if after else ():
+        texts = [value for value in entry.settings.values() if isinstance(value, str)]
+        acts = entry.kind in ON_THE_SERVER
+        if not (acts or (not secrets and any(text.startswith(SECRETS) for text in texts))) or prints(entry) in known:
+            continue
+        what = "runs a command or writes a file" if acts else "reads secrets"
+        raise UserError(
+            f"a channel that {what} on the server cannot be added from afar",
+            where=f"{path.name}, line {entry.line}: channel {entry.name}",
+            hint=f"write it on the server, into {path.name}",
+        )
+
+
+def prints(entry: Channel) -> tuple[str, str, str]:
+    """What tells a channel from another one."""
+    return entry.name, entry.kind, repr(sorted(entry.settings.items()))
 
 
 def add_entry(store: Store, path: Path, table: str, entry: Mapping[str, Any], now: float, actor: str) -> Version:

@@ -67,7 +67,7 @@ def revision_of(store: Store) -> Revision:
 def open_now(store: Store) -> Sequence[Row[Any]]:
     """Everything that is known to be open, in no order: address, port, transport, vantage, opened, shut before."""
     with store.read() as connection:
-        rows: Sequence[Row[Any]] = connection.execute(OPEN_NOW, {"workspace": store.workspace}).all()
+        rows: Sequence[Any] = connection.execute(OPEN_NOW, {"workspace": store.workspace}).all()
         return rows
 
 

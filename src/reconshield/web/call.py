@@ -92,6 +92,11 @@ class Call:
     def settings(self) -> Settings:
         return self.site.settings_of(self.who.workspace)
 
+    @property
+    def at_home(self) -> bool:
+        """Whether this is the workspace of who runs the server; what is about the server itself is for it alone."""
+        return self.who.workspace == self.site.settings.workspace
+
     def may(self, role: str) -> bool:
         """Whether the visitor's role covers this one; what it may not do, a page does not offer."""
         return self.visitor is not None and self.visitor.role.covers(Role(role))

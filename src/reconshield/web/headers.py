@@ -17,7 +17,7 @@ from reconshield.web.limits import Left
 
 MOST_BODY = 2 * 1024 * 1024
 MOST_UPLOAD = 512 * 1024 * 1024
-UPLOADS = ("/detections", "/api/v1/detections", "/scans/import", "/api/v1/imports")
+UPLOADS = ("/detections", "/api/v1/detections", "/scans/import", "/api/v1/imports", "/api/v1/firewall/retire")
 """Where files are sent to; everything else is a form or a small document."""
 BODY_PATIENCE = 60.0
 """Seconds between two parts of a body."""

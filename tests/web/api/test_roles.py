@@ -20,6 +20,7 @@ GIVEN = {
     "number": "1",
     "channel": "soc",
     "before": "20261123-130402-9c1f",
+    "id": "0123456789abcdef",
 }
 UNKNOWN = "nothing-of-this-name"
 

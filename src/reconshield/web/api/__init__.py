@@ -11,7 +11,22 @@ reference     the document as a page
 
 from fastapi import APIRouter
 
-from reconshield.web.api import accounts, alerts, catalogue, events, exposures, grants, reference, results, scans
+from reconshield.web.api import (
+    accounts,
+    alerts,
+    catalogue,
+    detections,
+    events,
+    exposures,
+    firewall,
+    grants,
+    policy,
+    reference,
+    reports,
+    results,
+    scans,
+    server,
+)
 from reconshield.web.api.router import Api
 
 NOUNS: tuple[Api, ...] = (
@@ -20,8 +35,13 @@ NOUNS: tuple[Api, ...] = (
     scans.ROUTER,
     events.ROUTER,
     results.ROUTER,
+    reports.ROUTER,
     exposures.ROUTER,
+    policy.ROUTER,
+    firewall.ROUTER,
+    detections.ROUTER,
     alerts.ROUTER,
     accounts.ROUTER,
+    server.ROUTER,
 )
 ROUTERS: tuple[APIRouter, ...] = (*NOUNS, reference.ROUTER)

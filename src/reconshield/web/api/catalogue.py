@@ -88,7 +88,7 @@ def read_port(call: ApiViewer, port: PortName, transport: Transport | None = Non
 
 
 @ROUTER.get("/ports/{port}/page")
-@media(text_markdown="Markdown", text_html="One page of HTML that needs nothing else.")
+@media({"text/markdown": "Markdown", "text/html": "One page of HTML that needs nothing else."})
 def read_port_page(
     call: ApiViewer,
     port: PortName,

@@ -27,7 +27,7 @@ ASK_AGAIN = 30.0
 
 
 @ROUTER.get("/scans/{run}/events")
-@media(text_event_stream="`event: state` with the state as data, its version as id. The last one has the phase `ended`.")
+@media({"text/event-stream": "`event: state` with the state as data, its version as id. The last one has the phase `ended`."})
 def watch_scan(
     call: ApiViewer,
     run: RunId,

@@ -67,11 +67,11 @@ def once(endpoint: F) -> F:
     return endpoint
 
 
-def media(**kinds: str) -> Callable[[F], F]:
-    """The route gives these media types (`text_csv` is text/csv), and what each is."""
+def media(kinds: Mapping[str, str]) -> Callable[[F], F]:
+    """The route gives these media types, and what each is."""
 
     def mark(endpoint: F) -> F:
-        endpoint.__dict__["media"] = {name.replace("_", "/", 1).replace("_", "-"): said for name, said in kinds.items()}
+        endpoint.__dict__["media"] = kinds
         return endpoint
 
     return mark

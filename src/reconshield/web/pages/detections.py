@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
-
 from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
-from starlette.datastructures import UploadFile
 
-from reconshield.detection import Detection
 from reconshield.errors import UserError
-from reconshield.jobs.detect import detect_files, make_setting
-from reconshield.jobs.detect_past import load_past
-from reconshield.jobs.detect_report import make_report
-from reconshield.jobs.indicators import read_indicators
-from reconshield.jobs.times import parse_duration
 from reconshield.report.detected import DetectionReport
 from reconshield.report.detection_formats import FILES, render
 from reconshield.report.html import detections_text
@@ -29,6 +14,8 @@ from reconshield.web.call import Call
 from reconshield.web.door import Analyst, Viewer
 from reconshield.web.failures import Missing
 from reconshield.web.frame import page
+from reconshield.web.traffic import judge
+from reconshield.web.uploads import saved
 
 ROUTER = APIRouter(include_in_schema=False)
 PICTURED = 50
@@ -44,8 +31,8 @@ def show(call: Viewer) -> Response:
 def upload(call: Analyst) -> Response:
     """Judge what was uploaded; the files are gone when this returns, whatever came of them."""
     try:
-        with saved(call) as (flows, feeds):
-            report = judge(call, flows, feeds)
+        with saved(call, "flows", "indicators") as (flows, feeds):
+            report = judge(call, flows, feeds, pictured=PICTURED)
     except UserError as error:
         return overview(call, error)
     return RedirectResponse(f"/detections/{call.site.reports.keep(call.who.workspace, report)}", 303)
@@ -86,69 +73,6 @@ def known(call: Call, name: str) -> DetectionReport:
     if report is None:
         raise Missing(f"report {name[:20]}")
     return report
-
-
-@contextmanager
-def saved(call: Call) -> Iterator[tuple[list[Path], list[Path]]]:
-    """The uploaded files in a folder of their own, under names that say nothing of this machine."""
-    with tempfile.TemporaryDirectory() as folder:
-        flows = [put(file, Path(folder, "flows")) for file in call.uploads.get("flows", ()) if file.filename]
-        feeds = [put(file, Path(folder, "indicators")) for file in call.uploads.get("indicators", ()) if file.filename]
-        yield flows, feeds
-
-
-def put(file: UploadFile, folder: Path) -> Path:
-    """Save one file; of its name only letters, digits and `._-` stay."""
-    folder.mkdir(exist_ok=True)
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", file.filename or "")[-80:].lstrip(".") or "upload"
-    path = folder / plain
-    number = 1
-    while path.exists():
-        number += 1
-        path = folder / f"{number}-{plain}"
-    with path.open("wb") as target:
-        shutil.copyfileobj(file.file, target)
-    return path
-
-
-def judge(call: Call, flows: list[Path], feeds: list[Path]) -> DetectionReport:
-    if not flows:
-        raise UserError("no file was chosen", where="flows", hint="choose a flow log or a capture")
-    policy, _ = call.policy()
-    read, indicators = read_indicators(feeds, call.now)
-    past = load_past(call.settings, policy, call.now)
-    since = call.text("since", 10)
-    found = detect_files(
-        flows,
-        past.put_into(make_setting(policy, call.now, indicators)),
-        since=call.now - parse_duration(since, "since") if since else None,
-        told=lambda _: None,
-        pictured=PICTURED,
-    )
-    found = replace(found, matches=past.join(found.matches))
-    named = make_report(found, read, call.site.policy_path(call.who.workspace).name if policy else "", call.now)
-    return without_paths(named, str(flows[0].parent) + "/", str(flows[0].parent.parent / "indicators") + "/")
-
-
-def without_paths(report: DetectionReport, *folders: str) -> DetectionReport:
-    """The report with the files' own names, not with those of the folder that they were read from."""
-
-    def plain(text: str) -> str:
-        for folder in folders:
-            text = text.replace(folder, "")
-        return text
-
-    def told(detection: Detection) -> Detection:
-        return replace(detection, sample=tuple(map(plain, detection.sample)))
-
-    return replace(
-        report,
-        detections=tuple(map(told, report.detections)),
-        own=tuple(map(told, report.own)),
-        allowed=tuple(map(told, report.allowed)),
-        inputs=tuple(replace(note, file=plain(note.file)) for note in report.inputs),
-        feeds=tuple(replace(note, file=plain(note.file)) for note in report.feeds),
-    )
 
 
 def overview(call: Call, error: UserError | None) -> Response:

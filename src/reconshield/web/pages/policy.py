@@ -38,7 +38,7 @@ def check(call: Admin) -> Response:
 def save(call: Admin) -> Response:
     text = call.text("text", MOST_TEXT)
     try:
-        save_text(call.store, path_of(call), text, call.text("etag", 64), call.now, call.actor)
+        save_text(call.store, path_of(call), text, call.text("etag", 64), call.now, call.actor, secrets=call.at_home)
     except Changed as error:
         return editor(call, text, error, status=409)
     except UserError as error:
