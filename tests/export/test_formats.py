@@ -140,6 +140,8 @@ def test_into_a_file(tmp_path: Path) -> None:
     assert (changed.code, "would change" in changed.out) == (1, True)
     assert run(tmp_path, *words, "-o", str(tmp_path / "none.nft")).code == 1
     assert run(tmp_path, *words).code == 2
+    nowhere = run(tmp_path, *words[:-1], "-o", str(tmp_path / "none" / "x"))
+    assert (nowhere.code, "the run is saved" in nowhere.err, "name another file with -o" in nowhere.err) == (2, False, True)
 
 
 def test_a_zone_with_another_inside_is_short() -> None:

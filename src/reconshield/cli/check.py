@@ -82,7 +82,7 @@ def follow(call: Invocation, store: Store, prepared: Prepared) -> str:
 def write(call: Invocation, checked: Checked, format_: str, output: Path | None) -> None:
     """The verdicts in a format, to a file that appears when it is whole, or to standard output."""
     if output is not None:
-        with whole_file(output) as stream:
+        with whole_file(output, saved=True) as stream:
             write_to(stream, call, checked, format_, to_file=True)
         call.tell(f"report   {output}")
     else:

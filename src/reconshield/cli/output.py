@@ -113,31 +113,31 @@ def open_output(
     if path is None:
         yield Output(call, sys.stdout, format_, all_states, with_evidence=with_evidence)
         return
-    with whole_file(path) as stream:
+    with whole_file(path, saved=True) as stream:
         yield Output(call, stream, format_, all_states, to_file=True, with_evidence=with_evidence)
     call.tell(f"report   {path}")
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[TextIO]:
+def whole_file(path: Path, *, saved: bool = False) -> Iterator[TextIO]:
     """A text file that is moved to its place when it was written to the end; readable by its owner only."""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise unwritable(path, error, saved=saved) from error
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
             yield stream
         Path(name).replace(path)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise unwritable(path, error, saved=saved) from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             Path(name).unlink()
 
 
-def unwritable(path: Path, error: OSError) -> UserError:
+def unwritable(path: Path, error: OSError, *, saved: bool = False) -> UserError:
+    """`saved`: what was to be written is a run that is kept all the same."""
     reason = (error.strerror or str(error)).lower()
-    return UserError(
-        f"the report cannot be written: {reason}", where=str(path), hint="name another file with -o; the run is saved"
-    )
+    hint = "name another file with -o" + ("; the run is saved" if saved else "")
+    return UserError(f"the {'report' if saved else 'file'} cannot be written: {reason}", where=str(path), hint=hint)
