@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +25,7 @@ from reconshield.detect.match import match
 from reconshield.detect.scene import OwnScan, Setting
 from reconshield.detect.shelves import Shelves
 from reconshield.detect.tally import MOMENT, Tally
+from reconshield.errors import UserError
 from reconshield.jobs.detect import make_setting
 
 V4 = 0xFFFF_0000_0000
@@ -119,6 +121,18 @@ def test_detections_are_the_same_from_the_file(monkeypatch: pytest.MonkeyPatch, 
     assert wanted.own
     assert bool(wanted.left_out) == (most == 40)
     assert texts[0] == texts[1]
+
+
+def test_a_full_disk_is_not_blamed_on_the_log() -> None:
+    shelves = Shelves(MOMENT, 4)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(UserError, match="no room for what memory cannot hold: file too large"):
+            shelves.put(np.zeros(1000, MOMENT), np.zeros(1000, np.int64))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        shelves.close()
 
 
 def test_shelves_give_back_what_lies_on_them_in_order() -> None:

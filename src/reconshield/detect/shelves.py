@@ -6,16 +6,33 @@ something was put down. The file vanishes with the process, however that ends.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
-from typing import IO, Any
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reconshield.errors import UserError
+
 Array = NDArray[Any]
 BLOCK = 1 << 16
 """Rows that are written or read at once."""
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """What the system says where it has no room, as the user's mistake; it is no fault of the log that is being read."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        place = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - only named
+        raise UserError(
+            f"no room for what memory cannot hold: {reason}", where=place, hint="set TMPDIR to a larger disk"
+        ) from error
 
 
 class Shelves:
@@ -23,7 +40,8 @@ class Shelves:
 
     def __init__(self, dtype: np.dtype[Any], count: int) -> None:
         self._dtype, self._count = dtype, count
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="reconshield-")  # noqa: SIM115 closed by `close`
+        with no_room():
+            self._file = tempfile.TemporaryFile(buffering=0, prefix="reconshield-")  # noqa: SIM115 closed by `close`
         self._begins: list[NDArray[np.int64]] = []
         """For each time: the number of the row with which each shelf begins, and where the last one ends."""
         self._size = 0
@@ -35,10 +53,13 @@ class Shelves:
         """Put rows down. `shelf` has the number of each row's, in rising order once `order` is applied to the rows."""
         edges = np.searchsorted(shelf, np.arange(self._count + 1)) + self._size
         self._begins.append(edges.astype(np.int64))
-        self._file.seek(0, 2)
-        for begin in range(0, shelf.size, BLOCK):
-            block = rows[begin : begin + BLOCK] if order is None else rows[order[begin : begin + BLOCK]]
-            self._file.write(block.tobytes())
+        with no_room():
+            self._file.seek(0, 2)
+            for begin in range(0, shelf.size, BLOCK):
+                block = rows[begin : begin + BLOCK] if order is None else rows[order[begin : begin + BLOCK]]
+                left = memoryview(block.tobytes())
+                while left:
+                    left = left[self._file.write(left) :]
         self._size += int(shelf.size)
 
     def sizes(self) -> NDArray[np.int64]:
