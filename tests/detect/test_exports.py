@@ -21,6 +21,7 @@ from detect.exporters import (
     V5_TEN,
     V9_TEN,
     WHOLE,
+    Field,
     a_set,
     argus,
     four,
@@ -134,6 +135,29 @@ def test_ipfix_of_two_directions_in_one_record() -> None:
         (C, S, (40_004, 25), "established", UNSURE, (180, 900)),
     ]
     assert faults_in(items) == []
+
+
+def test_an_exporter_of_biflows_says_less_where_nobody_answered() -> None:
+    both = template(300, (*FOUR_MS, (2, 4, 29_305)))
+    short = a_set(2, template(301, FOUR_MS)) + a_set(301, four(C, S, 53, 40_000, proto=17), 1)
+    (flow,) = flows_in(read_all(ipfix(a_set(2, both), short)))
+    assert brief(flow)[:5] == (C, S, (53, 40_000), "unanswered", 0)
+    (flow,) = flows_in(read_all(ipfix(short)))
+    assert brief(flow)[:5] == (S, C, (40_000, 53), "unknown", ONE | UNSURE)
+
+
+def test_a_firewall_tells_the_beginning_and_the_end_of_a_connection() -> None:
+    created: tuple[Field, ...] = (*FOUR_MS[:5], (233, 1), (323, 8))
+    ended = (*created, (152, 8), (231, 4), (232, 4))
+    ends = packed(C) + packed(S) + struct.pack("!HHB", 53, 40_000, 6)
+    data = v9(
+        a_set(0, template(300, created) + template(301, ended)),
+        a_set(300, ends + struct.pack("!BQ", 1, AT * 1000)),
+        a_set(301, ends + struct.pack("!BQQII", 2, AT * 1000 + 90_000, AT * 1000, 500, 700)),
+    )
+    (flow,) = flows_in(read_all(data))
+    assert brief(flow)[:6] == (C, S, (53, 40_000), "established", 0, (500, 700))
+    assert flow["start"] == AT
 
 
 def test_ipfix_with_fields_of_any_length_and_other_enterprises() -> None:

@@ -58,8 +58,10 @@ class Export:
         return self.at - (ago if ago < 2**31 else ago - 2**32) / 1000
 
 
-def halves_of(values: Values, export: Export) -> Iterator[Half]:
-    """One half, or two where the record tells both directions; none where it has no addresses or no protocol."""
+def halves_of(values: Values, export: Export, *, biflows: bool) -> Iterator[Half]:
+    """One half, or two where the record tells both directions; none where it has no addresses or no protocol. An exporter of
+    `biflows` uses a shorter record where nobody answered.
+    """
     src, dst = address_of(values, "src"), address_of(values, "dst")
     if src is None or dst is None or "proto" not in values:
         return
@@ -67,12 +69,13 @@ def halves_of(values: Values, export: Export) -> Iterator[Half]:
     sport, dport = (0, 0) if transport in PORTLESS else (number(values, "sport", 0), number(values, "dport", 0))
     begin, end = times_of(values, export, "")
     denied = values.get("firewall") == DENIED or ("forwarding" in values and number(values, "forwarding") >> 6 & 3 == DROPPED)
-    both = not BACK.isdisjoint(values)
+    two = not BACK.isdisjoint(values)
+    both = biflows or two
     flags, octets, packets = counts_of(values, "", transport)
     role = BIFLOW.get(number(values, "biflow"), 0) if both else role_by(values, transport, flags, packets)
     view = number(values, "direction")
     yield Half(export.number, begin, end, src, dst, sport, dport, transport, flags, octets, packets, role, denied, view, both)
-    if not both:
+    if not two:
         return
     flags, octets, packets = counts_of(values, "back_", transport)
     if packets > 0 or (packets < 0 and octets > 0):

@@ -51,6 +51,8 @@ class State:
     waiting: dict[Key, list[tuple[Export, bytes]]] = field(default_factory=dict)
     held: int = 0
     booted: dict[int, int] = field(default_factory=dict)
+    biflows: set[int] = field(default_factory=set)
+    """Domains whose exporter tells both directions in one record, where there are two."""
     sampled: int = 0
     useless: int = 0
     lost_sets: int = 0
@@ -162,6 +164,8 @@ class Exports:
             if len(state.templates) >= MOST_TEMPLATES:
                 state.templates.clear()
             state.templates[place] = template
+            if template.both and len(state.biflows) < MOST_TEMPLATES:
+                state.biflows.add(key[1])
             for export, body in state.waiting.pop(place, []):
                 state.held -= len(body)
                 self._read_records(template, export, body, key[1])
@@ -190,7 +194,7 @@ class Exports:
                 export = export.since(own)
             self._note_sampling(values.get("sampling", 0))
             found = False
-            for half in halves_of(values, export):
+            for half in halves_of(values, export, biflows=domain in state.biflows):
                 self._pairing.add(half)
                 found = True
             state.useless += not found

@@ -66,6 +66,7 @@ class Side:
 
     def take(self, half: Half) -> None:
         self.start = least(self.start, half.start)
+        self.role = self.role or half.role
         self.flags = max(self.flags, 0) | half.flags if half.flags >= 0 else self.flags
         self.octets = plus(self.octets, half.octets)
         self.packets = plus(self.packets, half.packets)
@@ -79,6 +80,7 @@ class Open:
     start: float
     end: float
     denied: bool
+    both: bool
     mine: Side
     theirs: Side | None = None
 
@@ -93,6 +95,7 @@ class Open:
             return False
         self.start, self.end = least(self.start, half.start), greatest(self.end, half.end)
         self.denied |= half.denied
+        self.both |= half.both
         if side is None:
             self.theirs = side_of(half)
         else:
@@ -128,7 +131,7 @@ class Pairing:
             ends = half.src, half.sport, half.dst, half.dport, half.transport
         elif len(self._open) >= MOST_OPEN:
             self._give(self._open.pop(next(iter(self._open))))
-        self._open[ends] = Open(half, half.start, half.end, half.denied, side_of(half))
+        self._open[ends] = Open(half, half.start, half.end, half.denied, half.both, side_of(half))
 
     def finish(self) -> None:
         """Give out what is still open."""
@@ -140,7 +143,7 @@ class Pairing:
         turned, unsure = who_began(flow)
         client, server = (flow.theirs, flow.mine) if turned else (flow.mine, flow.theirs)
         state = state_of(flow, client, server, complete=self.complete)
-        told_by_one = flow.theirs is None and not flow.first.both and (self.complete or flow.mine.role <= 0)
+        told_by_one = flow.theirs is None and not flow.both and (self.complete or flow.mine.role <= 0)
         one_sided = told_by_one and state not in {FlowState.DENIED, FlowState.UNANSWERED}
         first = flow.first
         src, sport, dst, dport = first.src, first.sport, first.dst, first.dport
@@ -180,7 +183,7 @@ def state_of(flow: Open, client: Side | None, server: Side | None, *, complete: 
     said = client.flags if client else -1
     if client is None or server is None:
         begun = flow.first.transport == TCP and said >= 0 and said & SYN and not said & ACK
-        begun = complete and (begun or flow.first.both)
+        begun = complete and (begun or flow.both)
         return FlowState.UNANSWERED if begun else FlowState.UNKNOWN
     if flow.first.transport != TCP or said < 0 or server.flags < 0:
         return FlowState.ESTABLISHED

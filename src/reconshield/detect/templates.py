@@ -105,6 +105,11 @@ class Template:
                 odd.append(name)
         self.names, self.odd, self.packing = tuple(names), tuple(odd), struct.Struct("".join(packing))
 
+    @property
+    def both(self) -> bool:
+        """Whether a record tells both directions of a flow."""
+        return not self.options and any(name.startswith("back_") for name, _ in self.fields)
+
     def records(self, body: bytes) -> Iterator[Values]:
         """The records of a set; what is left behind the last whole one is padding. Raises `Broken`."""
         if not self.length:
