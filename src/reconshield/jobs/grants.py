@@ -13,6 +13,7 @@ from reconshield import host
 from reconshield.addresses import LOOPBACK, NEVER, AddressSet, Target
 from reconshield.errors import UserError
 from reconshield.jobs.grant_record import SHOWN, describe_answer, describe_grant, grant_of, row_of, target_row
+from reconshield.jobs.memory import Memory
 from reconshield.jobs.requests import read_targets, resolve_known, resolve_names
 from reconshield.scope import LEVELS, Grant, GrantTarget, Refusal, Request, Targets, authorise, meaning_of, union_of
 from reconshield.store import audit, grants
@@ -23,6 +24,7 @@ DEFAULT_DAYS = 90
 ON_THE_SPOT_SECONDS = 86400.0
 LONGEST_DAYS = 3660
 DAY = 86400.0
+GRANTS: Memory[tuple[Grant, ...]] = Memory(64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,14 @@ def fix_target(target: Target, answers: Mapping[str, AddressSet]) -> GrantTarget
 
 
 def list_grants(store: Store) -> tuple[Grant, ...]:
-    """All grants, ended ones too, oldest first."""
+    """All grants, ended ones too, oldest first. Asked by every page; read again whenever anything in the database changed."""
+    stamp = store.stamp()
+    if stamp is None:
+        return read_grants(store)
+    return GRANTS.get((store.where, store.workspace, stamp), lambda: read_grants(store))
+
+
+def read_grants(store: Store) -> tuple[Grant, ...]:
     return tuple(grant_of(row) for row in grants.list_grants(store))
 
 

@@ -90,7 +90,12 @@ def _row_at(text: str, offset: int) -> Assignment:
 
 def registry_date() -> str:
     """The newest date in the registry copy, as `2026-02-13`."""
-    return header(table_text())["date"]
+    return _date_of(tables.in_use().ports)
+
+
+@lru_cache(maxsize=4)
+def _date_of(table: Path) -> str:
+    return header(_read_text(table))["date"]
 
 
 def assignments(port: int) -> tuple[Assignment, ...]:

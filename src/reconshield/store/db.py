@@ -12,7 +12,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError
 from reconshield.errors import StoreError, UserError
 from reconshield.store.failures import explained
 from reconshield.store.migrate import migrate
+from reconshield.store.watch import Stamp, Watch
 
 LOCK_PATIENCE = 30  # seconds that a writer waits for another one
 CONNECT_PATIENCE = 5  # seconds until PostgreSQL must have answered
@@ -36,6 +37,7 @@ class Store:
     workspace: str
     where: str
     joined: Connection | None = None
+    watch: Watch = field(default_factory=lambda: Watch(None), compare=False)
 
     @contextmanager
     def together(self) -> Iterator[Store]:
@@ -67,12 +69,19 @@ class Store:
         with self.read() as connection:
             yield replace(self, joined=connection)
 
+    def stamp(self) -> Stamp | None:
+        """Stays the same for as long as nobody changes anything in the database; None where that is not known. To be taken
+        before what is kept under it is read. Within a transaction there is none, for that sees what only it has written.
+        """
+        return self.watch.stamp() if self.joined is None else None
+
     @property
     def path(self) -> Path | None:
         """The SQLite file, None on PostgreSQL."""
         return Path(str(self.engine.url.database)) if self.engine.dialect.name == "sqlite" else None
 
     def close(self) -> None:
+        self.watch.close()
         self.engine.dispose()
 
     def __enter__(self) -> Self:
@@ -94,7 +103,7 @@ def open_store(url: str, workspace: str = "main", create: bool = True) -> Store:
     if place.drivername.startswith("sqlite"):
         path = Path(str(place.database)).expanduser().absolute()
         make_file(path, create)
-        store = Store(sqlite_engine(path), workspace, str(path))
+        store = Store(sqlite_engine(path), workspace, str(path), watch=Watch(path))
     else:
         path = None
         store = Store(postgres_engine(place), workspace, name_server(place))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from reconshield.errors import UserError
 from reconshield.model import Json
@@ -18,6 +18,7 @@ from reconshield.store.db import Store, take_turns
 from reconshield.store.tables import GRANTS
 
 GRANT_ID = re.compile(r"g([1-9][0-9]{0,8})")
+EVERY = select(GRANTS).where(GRANTS.c.workspace == bindparam("workspace")).order_by(GRANTS.c.number)
 
 
 def add_grant(store: Store, grant: Json) -> str:
@@ -50,9 +51,8 @@ def row_of(grant: Json) -> dict[str, Any]:
 
 def list_grants(store: Store) -> list[dict[str, Any]]:
     """All grants of the workspace, revoked and expired ones too, oldest first; `id` and the fields of `add_grant`."""
-    query = select(GRANTS).where(GRANTS.c.workspace == store.workspace).order_by(GRANTS.c.number)
     with store.read() as connection:
-        return [grant_of(row) for row in connection.execute(query).mappings()]
+        return [grant_of(row) for row in connection.execute(EVERY, {"workspace": store.workspace}).mappings()]
 
 
 def grant_of(row: Mapping[Any, Any]) -> dict[str, Any]:

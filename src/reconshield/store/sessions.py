@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, Table, and_, delete, insert, or_, select, update
+from sqlalchemy import Select, Table, and_, bindparam, delete, insert, or_, select, update
 
 from reconshield.access import SEEN_EVERY, SESSION_IDLE, Failures, OpenSession, Role, Token
 from reconshield.store.db import Store, take_turns
@@ -74,11 +74,14 @@ def joined(table: Table) -> Select[Any]:
     )
 
 
+SESSION = joined(SESSIONS).where(SESSIONS.c.hash == bindparam("session"))
+"""Built once: every request asks it."""
+
+
 def find_session(store: Store, hashed: str, now: float) -> Found | None:
-    query = joined(SESSIONS).where(SESSIONS.c.hash == hashed, *alive(now))
     with store.read() as connection:
-        row = connection.execute(query).mappings().first()
-    if row is None:
+        row = connection.execute(SESSION, {"session": hashed}).mappings().first()
+    if row is None or not (row["expires_at"] > now and row["seen_at"] > now - SESSION_IDLE):
         return None
     return Found(
         workspace=row["workspace"],

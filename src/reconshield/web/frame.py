@@ -156,14 +156,13 @@ def fingerprint(data: bytes) -> str:
 
 def around(call: Call, here: str) -> dict[str, Any]:
     """The values of the frame."""
-    theme = call.request.cookies.get("theme", "auto")
     role = call.visitor.role if call.visitor else None
     return {
         **frame_values(IN_APP),
         "call": call,
         "visitor": call.visitor,
         "csrf": call.visitor.csrf if call.visitor else "",
-        "theme": theme if theme in THEMES else "auto",
+        "theme": theme_of(call),
         "navigation": [row for row in NAVIGATION if role and role.covers(row[3])],
         "aside": [row for row in MORE if role and role.covers(row[3])],
         "here": here,
@@ -172,6 +171,11 @@ def around(call: Call, here: str) -> dict[str, Any]:
         "static": static_url,
         "now": call.now,
     }
+
+
+def theme_of(call: Call) -> str:
+    theme = call.request.cookies.get("theme", "auto")
+    return theme if theme in THEMES else "auto"
 
 
 def render(call: Call, template: str, here: str = "", **values: Any) -> str:

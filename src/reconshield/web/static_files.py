@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from fastapi import APIRouter, Response
 
+from reconshield.web.call import Call
 from reconshield.web.door import Everyone
 from reconshield.web.failures import Missing
 from reconshield.web.frame import style
+from reconshield.web.packed import headers_of, pack_file, takes_gzip
 
 ROUTER = APIRouter(include_in_schema=False)
 FOR_GOOD = {"cache-control": "public, max-age=31536000, immutable"}
@@ -19,15 +21,20 @@ FILES = ("app.js", "icon.svg", "vendor/htmx.min.js", "vendor/sse.min.js", "vendo
 
 
 @ROUTER.get("/static/reconshield.css")
-def style_sheet(_: Everyone) -> Response:
-    return Response(style()[0], media_type=KINDS["css"], headers=FOR_GOOD)
+def style_sheet(call: Everyone) -> Response:
+    return answer(call, style()[0].encode(), KINDS["css"])
 
 
 @ROUTER.get("/static/{name:path}")
-def static_file(_: Everyone, name: str) -> Response:
+def static_file(call: Everyone, name: str) -> Response:
     if name not in FILES:
         raise Missing(f"/static/{name}")
-    return Response(read(name), media_type=KINDS[name.rpartition(".")[2]], headers=FOR_GOOD)
+    return answer(call, read(name), KINDS[name.rpartition(".")[2]])
+
+
+def answer(call: Call, content: bytes, kind: str) -> Response:
+    packed = takes_gzip(call.request)
+    return Response(packed_once(content) if packed else content, media_type=kind, headers=FOR_GOOD | headers_of(packed=packed))
 
 
 @ROUTER.get("/healthz")
@@ -36,6 +43,11 @@ def healthz(call: Everyone) -> Response:
     with call.site.store.read() as connection:
         connection.exec_driver_sql("SELECT 1")
     return Response("ok\n", media_type="text/plain")
+
+
+@lru_cache(16)
+def packed_once(content: bytes) -> bytes:
+    return pack_file(content)
 
 
 @cache

@@ -27,6 +27,7 @@ from reconshield.jobs.accounts.sessions import (
     list_workspaces,
     log_out,
     log_out_everywhere,
+    recall_session,
     switch_workspace,
 )
 from reconshield.jobs.accounts.tokens import find_token, list_tokens, make_token, revoke_token
@@ -62,6 +63,7 @@ __all__ = [
     "log_out",
     "log_out_everywhere",
     "make_token",
+    "recall_session",
     "remove_member",
     "revoke_token",
     "set_role",

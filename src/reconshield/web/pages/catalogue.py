@@ -6,31 +6,26 @@ reader's exposures are put in for each request.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
-from markupsafe import Markup
+from starlette.concurrency import run_in_threadpool
 
-from reconshield.jobs.site import both
 from reconshield.knowledge.catalog import load_catalog
 from reconshield.knowledge.index import load_index
 from reconshield.knowledge.names import find_endpoints
 from reconshield.knowledge.search import Found, search
 from reconshield.report.site import indexes
-from reconshield.report.site.links import IN_APP
-from reconshield.report.site.page import page_html
 from reconshield.web.call import Call
 from reconshield.web.door import Operator, Viewer
 from reconshield.web.failures import Missing
-from reconshield.web.frame import around, catalogue_environment, content_environment, render
+from reconshield.web.frame import around, catalogue_environment, render
+from reconshield.web.port_page import answer_with, make_page, recall_page
 from reconshield.web.port_panel import analyze, panel_html
 from reconshield.web.runs import exact_run
 
 ROUTER = APIRouter(include_in_schema=False)
-HOLE = "\u0001panel\u0001"
-"""Stands in a kept page where the panel belongs; a control character that no text of ours has."""
 SUGGESTED = 8
 
 
@@ -60,16 +55,16 @@ def numbers(call: Viewer, block: int) -> Response:
 
 
 @ROUTER.get("/ports/{port}")
-def port(call: Viewer, port: str) -> Response:
-    """The page of a number; a service's name leads to its own page."""
+async def port(call: Viewer, port: str) -> Response:
+    """The page of a number; a service's name leads to its own page. One that is ready is given without waiting for a thread."""
     if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) < 65536):
-        found = find_endpoints(port[:64])
+        found = await run_in_threadpool(find_endpoints, port[:64])
         if not found:
             raise Missing(f"port {port[:64]}")
         return RedirectResponse(f"/ports/{found[0].port}", 303)
-    title, before, after = kept_page(int(port))
-    top = render(call, "frame_top.html.j2", "ports", title=title)
-    return HTMLResponse("".join((top, before, panel_html(call, int(port)), after, render(call, "frame_foot.html.j2"))))
+    ready = recall_page(call, int(port))
+    ready = ready if ready is not None else await run_in_threadpool(make_page, call, int(port))
+    return answer_with(ready, call.request)
 
 
 @ROUTER.get("/ports/{port}/panel")
@@ -151,13 +146,3 @@ def show(call: Call, template: str, here: str, **values: Any) -> Response:
     """A page of the catalogue in the app's frame."""
     text = catalogue_environment().get_template(template).render(**around(call, here) | values)
     return HTMLResponse(text)
-
-
-@lru_cache(256)
-def kept_page(port: int) -> tuple[str, str, str]:
-    """Title and content of a port's page, cut where the panel belongs."""
-    profiles = both(port)
-    hole = Markup(HOLE)  # noqa: S704 - a constant
-    text = page_html(profiles, IN_APP, content_environment(), panel=hole)
-    before, _, after = text.partition(HOLE)
-    return f"{profiles[0].port}/{profiles[0].transport} {profiles[0].name}", before, after
