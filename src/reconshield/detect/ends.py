@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reconshield.addresses import AddressSet, text_of
+from reconshield.addresses import AddressSet, parse_address, text_of
 
 Array = NDArray[Any]
 LOW = 2**64 - 1
@@ -27,6 +27,13 @@ class Addresses:
 
     def text(self, number: int) -> str:
         return text_of(int(self.hi[number]) << 64 | int(self.lo[number]))
+
+    def find(self, text: str) -> int | None:
+        """The number of an address, None where no conversation has it."""
+        address = parse_address(text)
+        at = self._place(address)
+        here = at < len(self) and (int(self.hi[at]) << 64 | int(self.lo[at])) == address
+        return at if here else None
 
     def within(self, area: AddressSet) -> NDArray[np.bool_]:
         """Which of the addresses are in `area`."""

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reconshield.addresses import parse_address
+from reconshield.detect.ends import Ends
 from reconshield.detect.expected import TRANSPORTS
 
 Array = NDArray[Any]
 
 QUIET = 86_400.0
 """Seconds without a flow, while the source is seen, after which a conversation counts as ended."""
-LOW = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +37,41 @@ def fallen_silent(parts: Iterable[Array], watched: Iterable[Watched]) -> frozens
     asked = list(watched)
     late, here = set[str](), set[str]()
     for rows in parts if asked else ():
-        for one in asked:
-            src, dst = parse_address(one.src), parse_address(one.dst)
-            from_it, to_it = is_end(rows, "src", src), is_end(rows, "dst", src)
-            if np.nanmax(rows["last"][from_it | to_it], initial=0.0) >= one.last + QUIET:
-                late.add(one.fingerprint)
-            if (from_it & is_end(rows, "dst", dst) & (rows["dport"] == one.port) & is_transport(rows, one.transport)).any():
-                here.add(one.fingerprint)
+        if rows.size:
+            look_for(rows, asked, late, here)
     return frozenset(late - here)
 
 
-def is_end(rows: Array, side: str, address: int) -> NDArray[np.bool_]:
-    low, high = rows[f"{side}_lo"] == np.uint64(address & LOW), rows[f"{side}_hi"] == np.uint64(address >> 64)
-    return np.asarray(low & high, bool)
+def look_for(rows: Array, asked: Iterable[Watched], late: set[str], here: set[str]) -> None:
+    """Note whose source was seen late in this part, and who is in it. Rows are sorted by source once, not searched for each."""
+    ends = Ends(rows)
+    seen = last_seen(rows, ends)
+    order = np.argsort(ends.src, kind="stable")
+    by_source = ends.src[order]
+    for one in asked:
+        source = ends.find(one.src)
+        if source is None:
+            continue
+        if seen[source] >= one.last + QUIET:
+            late.add(one.fingerprint)
+        first, last = np.searchsorted(by_source, [source, source + 1])
+        if has_conversation(rows, ends, order[first:last], one):
+            here.add(one.fingerprint)
 
 
-def is_transport(rows: Array, name: str) -> NDArray[np.bool_]:
-    """Whether a conversation has a transport, by its name or the number of its protocol."""
+def last_seen(rows: Array, ends: Ends) -> Array:
+    """When each address last took part in a flow."""
+    seen = np.full(len(ends), -np.inf)
+    times = np.nan_to_num(rows["last"], nan=-np.inf)
+    np.maximum.at(seen, ends.src, times)
+    np.maximum.at(seen, ends.dst, times)
+    return seen
+
+
+def has_conversation(rows: Array, ends: Ends, theirs: Array, one: Watched) -> bool:
+    """Whether one of these conversations, all of its source, is the one that is watched."""
+    target = ends.find(one.dst)
     numbers = {known: number for number, known in TRANSPORTS.items()}
-    return np.asarray(rows["transport"] == numbers.get(name, int(name) if name.isdecimal() else 255), bool)
+    transport = numbers.get(one.transport, int(one.transport) if one.transport.isdecimal() else 255)
+    same = (rows["dport"][theirs] == one.port) & (rows["transport"][theirs] == transport)
+    return target is not None and bool((same & (ends.dst[theirs] == target)).any())

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reconshield.addresses import parse_address
 from reconshield.detect.classes import find_own
 from reconshield.detect.ends import Ends
 from reconshield.detect.expected import TRANSPORTS
@@ -23,7 +22,6 @@ Place = tuple[str, int, str]
 """An address, a port, a transport."""
 
 TOP = 3
-LOW = 2**64 - 1
 
 
 def find_talk(rows: Array, places: Iterable[Place], scans: Sequence[OwnScan], files: tuple[str, ...]) -> Mapping[Place, Talk]:
@@ -40,7 +38,7 @@ def find_talk(rows: Array, places: Iterable[Place], scans: Sequence[OwnScan], fi
     ordered, numbers = keys[order], {name: number for number, name in TRANSPORTS.items()}
     found = {}
     for place in places:
-        host = number_of(ends, place[0])
+        host = ends.find(place[0])
         key = key_of(np.int64(host), place[1], numbers.get(place[2], 0)) if host is not None else None
         first, last = np.searchsorted(ordered, [key, key + 1]) if key is not None else (0, 0)
         seen = host is not None and bool(np.isin(host, hosts))
@@ -73,15 +71,6 @@ def talk_of(rows: Array, ends: Ends, own: Array, chosen: Array, nothing: Talk) -
 def key_of(host: Array | np.int64, port: Array | int, transport: Array | int) -> Any:
     """One number for an endpoint whose address has this place among all addresses."""
     return host << 24 | np.asarray(port, np.int64) << 8 | np.asarray(transport, np.int64)
-
-
-def number_of(ends: Ends, address: str) -> int | None:
-    """The place of an address among those of the conversations; None where it is not there."""
-    value = parse_address(address)
-    hi, lo = np.uint64(value >> 64), np.uint64(value & LOW)
-    begin, end = (int(np.searchsorted(ends.hi, hi, side=side)) for side in ("left", "right"))
-    at = begin + int(np.searchsorted(ends.lo[begin:end], lo))
-    return at if at < end and ends.lo[at] == lo else None
 
 
 def span_of(rows: Array) -> tuple[float, float] | None:

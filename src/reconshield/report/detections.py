@@ -128,7 +128,7 @@ def sparkline(hours: tuple[int, ...], *, ascii_: bool = False) -> str:
     step = math.ceil(len(hours) / MOST_SPARKS)
     sums = [sum(hours[at : at + step]) for at in range(0, len(hours), step)]
     most, marks = max(1, *sums), DIGITS if ascii_ else SPARKS
-    return "".join(marks[len(marks) * value // (most + 1)] for value in sums)
+    return "".join(marks[max(value > 0, round((len(marks) - 1) * value / most))] for value in sums)
 
 
 def detection_line(detection: Detection, *, allowed: bool = False) -> DetectionLine:

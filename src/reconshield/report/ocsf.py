@@ -39,7 +39,7 @@ def ocsf_text(report: DetectionReport) -> Iterator[str]:
 
 
 def ocsf_event(found: Detection, report: DetectionReport) -> dict[str, Any]:
-    """One event. Times are milliseconds since 1970."""
+    """One event. Times are milliseconds since 1970: `time` is that of the finding, the others those of the flows."""
     first, last = (round(at * 1000) for at in times_of(found, report.made))
     event: dict[str, Any] = {
         "activity_id": CREATE,
@@ -50,7 +50,7 @@ def ocsf_event(found: Detection, report: DetectionReport) -> dict[str, Any]:
         "class_name": "Detection Finding",
         "type_uid": CLASS * 100 + CREATE,
         "type_name": "Detection Finding: Create",
-        "time": last,
+        "time": round(report.made * 1000),
         "start_time": first,
         "end_time": last,
         "count": found.flows,
@@ -98,7 +98,14 @@ def finding_info(found: Detection, report: DetectionReport, first: int, last: in
         "first_seen_time": first,
         "last_seen_time": last,
         "data_sources": [note.file for note in report.inputs],
-        "analytic": {"name": "ReconShield detect", "type_id": 2, "type": "Behavioral", "desc": reason_of(found)},
+        "analytic": {
+            "uid": "reconshield-detect",
+            "name": "ReconShield detect",
+            "version": report.version,
+            "type_id": 2,
+            "type": "Behavioral",
+            "desc": reason_of(found),
+        },
     }
     if found.attack:
         info["attacks"] = [

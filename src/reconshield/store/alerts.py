@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from reconshield.errors import UserError
 from reconshield.model import Json
@@ -67,9 +67,11 @@ def save_alerts(store: Store, new: Sequence[Row], changed: Sequence[Row]) -> Non
     with store.begin() as connection:
         if new:
             connection.execute(insert(ALERTS), [{"workspace": store.workspace, **row} for row in new])
-        for row in changed:
-            where = (ALERTS.c.workspace == store.workspace, ALERTS.c.number == row["number"])
-            connection.execute(update(ALERTS).where(*where).values(dict(row)))
+        if changed:
+            where = (ALERTS.c.workspace == store.workspace, ALERTS.c.number == bindparam("which"))
+            columns: dict[str, Any] = {name: bindparam(name) for name in changed[0] if name != "number"}
+            rows = [{"which": row["number"], **{name: row[name] for name in columns}} for row in changed]
+            connection.execute(update(ALERTS).where(*where).values(columns), rows)
 
 
 def find_alert(store: Store, number: int | None, shown: str) -> Row:
