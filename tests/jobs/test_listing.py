@@ -1,11 +1,14 @@
 """Lists of what is open: the same as the exposures tell one by one, in any order, in pages."""
 
 import random
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from jobs.standing import HOUR, NOW, a_few_runs, cells, grant, policy_of, scan, some_service
@@ -15,6 +18,7 @@ from reconshield.jobs.exposures import load_exposures
 from reconshield.jobs.judge import Judge
 from reconshield.jobs.listing import SORTS, Filters, Page, list_open
 from reconshield.jobs.mass_rating import HEADERS, PLAIN, facts_that_count
+from reconshield.jobs.open_table import ROW, OpenTable, Tables
 from reconshield.jobs.results import load_result
 from reconshield.model import Endpoint
 from reconshield.policy import Policy
@@ -188,10 +192,10 @@ def test_a_run_that_goes_on_lists_what_it_has_found_so_far(store: Store, policy:
     )
     assert list_open(store, run.id, policy=policy, now=NOW).total == 0
     save_block(store, run.id, 0, answers(("10.77.0.3", 1000, State.OPEN), at=NOW - 50))
-    (row,) = list_open(store, run.id, policy=policy, now=NOW).rows
+    (row,) = list_open(store, run.id, policy=policy, now=NOW + 30).rows
     assert (row.service, row.score) == (None, None)
     save_service(store, run.id, some_service(Endpoint("10.77.0.3", 1000), NOW - 40, random.Random(1)), [])
-    (row,) = list_open(store, run.id, policy=policy, now=NOW).rows
+    (row,) = list_open(store, run.id, policy=policy, now=NOW + 60).rows
     assert row.score is not None
     assert list_open(store, None, policy=policy, now=NOW).total == 0
 
@@ -251,3 +255,38 @@ def test_a_rating_looks_at_nothing_but_the_facts_that_count() -> None:
     assert asked <= {*PLAIN, *STATED_IN, "headers"}
     assert facts_that_count({"headers": {"x-odd": "OpenSSL/1.0.1e", "server": "nginx"}, "tls": {"a": 1}}) == "{}"
     assert set(HEADERS) == {"server", "x-powered-by"}
+
+
+def test_what_many_ask_for_at_once_is_made_once() -> None:
+    made: list[int] = []
+    table = OpenTable(np.zeros(0, ROW), NOW, NOW + 10, False)
+
+    def make() -> OpenTable:
+        made.append(1)
+        time.sleep(0.1)
+        return table
+
+    tables, found = Tables(), list[OpenTable]()
+    threads = [threading.Thread(target=lambda: found.append(tables.get("k", 1, None, NOW, make))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(made), found) == (1, [table] * 8)
+    assert tables.get("k", 2, None, NOW + 1, make, moves=True) is table
+    assert len(made) == 1
+    tables.get("k", 2, None, NOW + 5, make, moves=True)
+    tables.get("k", 3, None, NOW + 5, make)
+    tables.get("other", 3, None, NOW + 5, make)
+    assert len(made) == 4
+
+
+def test_a_maker_that_fails_leaves_the_next_one_its_turn() -> None:
+    tables = Tables()
+
+    def fail() -> OpenTable:
+        raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        tables.get("k", 1, None, NOW, fail)
+    assert len(tables.get("k", 1, None, NOW, lambda: OpenTable(np.zeros(0, ROW), NOW, NOW + 10, False))) == 0

@@ -14,6 +14,7 @@ from listeners import HOST, listening
 from reconshield.errors import Refused, UserError
 from reconshield.jobs.grants import add_grant
 from reconshield.jobs.live import LiveScans, LiveState, stored_state
+from reconshield.jobs.live_state import Pace
 from reconshield.jobs.results import load_result
 from reconshield.jobs.scan import Measured, Prepared, prepare_scan, run_scan
 from reconshield.jobs.scan_request import ScanRequest
@@ -238,3 +239,23 @@ def test_from_elsewhere_no_file_is_read(store: Store, settings: Settings) -> Non
         prepare_scan(store, settings, ScanRequest(("@/etc/hostname",), exempt_own=False), time.time())
     with pytest.raises(UserError, match="command line only"):
         prepare_scan(store, settings, ScanRequest(("127.0.0.1",), exclude=("@-",), exempt_own=False), time.time())
+
+
+def test_the_rest_is_told_once_it_can_be_known() -> None:
+    pace = Pace()
+    assert [pace.eta(now, int(100 * now), 1000) for now in (0.0, 1.0, 2.9)] == [None, None, None]
+    assert pace.eta(4.0, 400, 1000) == 6.0
+    assert pace.eta(5.0, 1000, 1000) == 0.0
+    still = Pace()
+    assert [still.eta(float(now), 50, 100) for now in range(8)] == [None] * 8
+    slower = Pace()
+    for now in range(40):
+        found = slower.eta(float(now), min(now * 100, 2000 + (now - 20) * 10), 5000)
+    assert found is not None
+    assert found == pytest.approx((5000 - 2190) / 10, rel=0.1)
+
+
+def test_a_state_that_many_ask_for_is_read_from_the_store_once(store: Store, settings: Settings, live: LiveScans) -> None:
+    run = live.start(store, prepare_scan(store, settings, request("1-50"), time.time()), "ada")
+    until_ended(live, run)
+    assert stored_state(store, run) is stored_state(store, run)

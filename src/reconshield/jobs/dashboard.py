@@ -147,8 +147,8 @@ DERIVED: WeakKeyDictionary[OpenTable, Derived] = WeakKeyDictionary()
 
 def dashboard(store: Store, policy: Policy | None, since: float, now: float) -> Dashboard:
     """What is to be seen now; `since` is when whoever looks has looked last."""
+    table = current_table(store, policy, now)
     with store.snapshot() as one:
-        table = current_table(one, policy, now)
         known = derive(one, table, policy, granted_area(list_grants(one), now), now)
         news = news_of(one, table, policy, since)
         counts, alerts = count_changes(one, since), count_alerts(one)

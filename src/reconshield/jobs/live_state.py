@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reconshield.jobs.coverage import is_import
+from reconshield.jobs.memory import Memory
 from reconshield.jobs.results import load_head
-from reconshield.model import Endpoint, Risk, Service
+from reconshield.model import Endpoint, Risk
 from reconshield.report.result import NOT_BELIEVED, RatedService
 from reconshield.scan.plan import Plan
 from reconshield.store.db import Store
 from reconshield.store.observations import blocks_done, count_open_of, newest_open
 from reconshield.store.runs import Run, RunState, find_run
-from reconshield.store.services import newest_services
+from reconshield.store.services import count_services_of, newest_services
 
 Phase = Literal["waiting", "measuring", "identifying", "ended"]
 How = Literal["stopped", "paused", "shutdown", "crashed"]
@@ -104,26 +105,39 @@ def found_of(rated: RatedService) -> Found:
     return Found(service.endpoint, service.at, service.service, service.product, rated.risk)
 
 
+STORED: Memory[LiveState] = Memory(200)
+
+
 def stored_state(store: Store, run_text: str) -> LiveState:
-    """How far a run is as the store tells it: what is saved is done, the rest is not. Raises UserError for an unknown run."""
-    run = find_run(store, run_text)
-    services, identified = newest_services(store, run.id, NEWEST)
-    done, total, blocks = count_done(store, run)
-    opened, whole = count_open_of(store, run.id), done >= total
-    ended = run.state != "running"
+    """How far a run is as the store tells it: what is saved is done, the rest is not. Raises UserError for an unknown run.
+
+    Many may ask again and again: as long as nothing was saved meanwhile the counts are all that is read.
+    """
+    with store.snapshot() as one:
+        run = find_run(one, run_text)
+        done, total, blocks = count_done(one, run)
+        opened, identified = count_open_of(one, run.id), count_services_of(one, run.id)
+        version = blocks + identified + opened + (run.state != "running")
+        mark = (one.where, one.workspace, run.id, run.state, run.finished, version)
+        return STORED.get(mark, lambda: state_of(one, run, (done, total), (opened, identified), version))
+
+
+def state_of(store: Store, run: Run, measured: tuple[int, int], found: tuple[int, int], version: int) -> LiveState:
+    """The state of a stored run: endpoints measured and planned, found open and identified."""
+    ended, whole = run.state != "running", measured[0] >= measured[1]
     ending = run.options.get("ending") or {}
     return LiveState(
         run=run.id,
         workspace=store.workspace,
         phase="ended" if ended else "identifying" if whole else "measuring",
-        done=done,
-        total=total,
-        open=opened,
-        identified=identified,
-        to_identify=opened if whole else 0,
-        newest=newest_of(store, run, services),
+        done=measured[0],
+        total=measured[1],
+        open=found[0],
+        identified=found[1],
+        to_identify=found[0] if whole else 0,
+        newest=newest_of(store, run),
         error=ending.get("error"),
-        version=blocks + identified + opened + ended,
+        version=version,
         by=run.options.get("by"),
         started=run.started,
         outcome=run.state if ended else None,
@@ -142,11 +156,11 @@ def count_done(store: Store, run: Run) -> tuple[int, int, int]:
     return sum(plan.block_length(block) for block in saved), total, len(saved)
 
 
-def newest_of(store: Store, run: Run, services: list[Service]) -> tuple[Found, ...]:
+def newest_of(store: Store, run: Run) -> tuple[Found, ...]:
     """The endpoints found last; the identified ones are rated by what they are, without the policy's word."""
     from reconshield.jobs.judge import Judge
 
-    judge = Judge(run.vantage, run.started)
+    judge, services = Judge(run.vantage, run.started), newest_services(store, run.id, NEWEST)
     rated = [found_of(judge.rate(s)) for s in services if not (s.note or "").startswith(NOT_BELIEVED)]
     known = {service.endpoint for service in services}
     bare = [Found(seen.endpoint, seen.at) for seen in newest_open(store, run.id, NEWEST) if seen.endpoint not in known]

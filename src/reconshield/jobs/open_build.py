@@ -39,17 +39,16 @@ from reconshield.policy.verdict import KINDS, Measured
 from reconshield.report.result import NOT_BELIEVED
 from reconshield.scan.space import AddressSpace
 from reconshield.store.by_port import ended_runs
-from reconshield.store.columns import pack_address
 from reconshield.store.db import Store
 from reconshield.store.escape import unescape_text
-from reconshield.store.exposures import open_at
 from reconshield.store.observations import STORED, count_open_of
 from reconshield.store.runs import Run, find_run, run_key
-from reconshield.store.services import newest_services
+from reconshield.store.services import count_services_of
 from reconshield.store.standing import (
     Place,
     count_findings_in,
     open_now,
+    opened_by,
     revision_of,
     spoken_at,
     spoken_in,
@@ -62,7 +61,7 @@ FEW, SINGLE = 50, 20_000
 """So few endpoints are looked up at once rather than a run read, and so many times in all. Of what is left then it is told when
 it opened."""
 EXPECTED = KINDS.index("expected")
-SEEN, SERVICE, CONFIDENCE, FACTS = 3, 4, 5, 9
+SEEN, SERVICE, CONFIDENCE, FACTS, NOTE = 3, 4, 5, 9, 10
 PLACES = {"service": SERVICE, "product": 6, "version": 7, "tls": 8, "name": 11}
 """Where the columns of `store.standing` stand in its rows."""
 
@@ -99,61 +98,55 @@ def draft_of(size: int) -> Draft:
 
 def current_table(store: Store, policy: Policy | None, now: float) -> OpenTable:
     """Everything that is open now; kept until something changes."""
-    with store.snapshot() as one:
-        key, mark = (store.where, store.workspace), revision_of(one)
-        return TABLES.get(key, mark, policy, now, lambda: build_current(one, policy, now))
+    key, mark = (store.where, store.workspace), revision_of(store)
+    return TABLES.get(key, mark, policy, now, lambda: build_current(store, policy, now))
 
 
 def run_table(store: Store, run_text: str, policy: Policy | None, now: float) -> OpenTable:
     """What a run found open, as of its end. Of one that goes on, what it has found so far."""
-    with store.snapshot() as one:
-        run = find_run(one, run_text)
-        ended = run.state != "running"
-        so_far = () if ended else (count_open_of(one, run.id), newest_services(one, run.id, 0)[1])
-        mark = (run.state, run.finished, so_far)
-        return TABLES.get((store.where, store.workspace, run.id), mark, policy, now, lambda: build_run(one, run, policy, now))
+    run = find_run(store, run_text)
+    ended = run.state != "running"
+    so_far = () if ended else (count_open_of(store, run.id), count_services_of(store, run.id))
+    key, mark = (store.where, store.workspace, run.id), (run.state, run.finished, so_far)
+    return TABLES.get(key, mark, policy, now, lambda: build_run(store, run, policy, now), moves=not ended)
 
 
 def build_current(store: Store, policy: Policy | None, now: float) -> OpenTable:
-    found = open_now(store)
-    draft = draft_of(len(found))
-    if found:
-        ips, ports, transports, vantages, opened, shut = zip(*found, strict=True)
-        halves = halves_of(ips)
-        draft.rows["hi"], draft.rows["lo"] = halves["hi"], halves["lo"]
-        draft.rows["port"], draft.rows["transport"], draft.rows["opened"] = ports, transports, opened
-        draft.rows["shut"] = [np.nan if at is None else at for at in shut]
-        draft.rows["vantage"] = [draft.vantages.code(vantage) for vantage in vantages]
-        draft.rows = draft.rows[in_order(draft.rows)]
-    covers = covers_of(store, ended_runs(store, RUNS)) if found else []
-    for code, vantage in enumerate(draft.vantages.texts):
-        fill(store, draft, code, [cover for cover in covers if cover.run.vantage == vantage])
+    with store.snapshot() as one:
+        found = open_now(one)
+        draft = draft_of(len(found))
+        if found:
+            ips, ports, transports, vantages, opened, shut = zip(*found, strict=True)
+            halves = halves_of(ips)
+            draft.rows["hi"], draft.rows["lo"] = halves["hi"], halves["lo"]
+            draft.rows["port"], draft.rows["transport"], draft.rows["opened"] = ports, transports, opened
+            draft.rows["shut"] = [np.nan if at is None else at for at in shut]
+            draft.rows["vantage"] = [draft.vantages.code(vantage) for vantage in vantages]
+            draft.rows = draft.rows[in_order(draft.rows)]
+        covers = covers_of(one, ended_runs(one, RUNS)) if found else []
+        for code, vantage in enumerate(draft.vantages.texts):
+            fill(one, draft, code, [cover for cover in covers if cover.run.vantage == vantage])
     return finish(draft, policy, now, now)
 
 
 def build_run(store: Store, run: Run, policy: Policy | None, now: float) -> OpenTable:
     at = run.finished or now
-    with store.read() as connection:
-        key = int(connection.execute(run_key(store, run.id)).scalar_one())
-    found = [tuple(row) for row in spoken_in(store, run.id, key) if not (row.note or "").startswith(NOT_BELIEVED)]
-    draft = draft_of(len(found))
-    draft.vantages.code(run.vantage)
-    if found:
-        halves = halves_of(row[0] for row in found)
-        draft.rows["hi"], draft.rows["lo"] = halves["hi"], halves["lo"]
-        draft.rows["port"], draft.rows["transport"] = [row[1] for row in found], [row[2] for row in found]
-        order = in_order(draft.rows)
-        draft.rows = draft.rows[order]
-        left = dict(zip(places_of(draft.rows), range(len(found)), strict=True))
-        take(store, draft, left, run.id, found)
-        since = {
-            (pack_address(e.endpoint.ip), e.endpoint.port, Transport[e.endpoint.transport.upper()].value): e
-            for e in open_at(store, run.vantage, at)
-        }
-        for place, key_of_row in enumerate(places_of(draft.rows)):
-            if exposure := since.get(key_of_row):
-                draft.rows["opened"][place] = exposure.opened
-                draft.rows["shut"][place] = np.nan if exposure.shut_before is None else exposure.shut_before
+    with store.snapshot() as one:
+        with one.read() as connection:
+            key = int(connection.execute(run_key(one, run.id)).scalar_one())
+        found = [row for row in spoken_in(one, run.id, key) if not (row[NOTE] or "").startswith(NOT_BELIEVED)]
+        draft = draft_of(len(found))
+        draft.vantages.code(run.vantage)
+        if found:
+            halves = halves_of(row[0] for row in found)
+            draft.rows["hi"], draft.rows["lo"] = halves["hi"], halves["lo"]
+            draft.rows["port"], draft.rows["transport"] = [row[1] for row in found], [row[2] for row in found]
+            draft.rows = draft.rows[in_order(draft.rows)]
+            places = places_of(draft.rows)
+            take(one, draft, dict(zip(places, range(len(found)), strict=True)), run.id, found)
+            since = opened_by(one, run.vantage, at)
+            times = np.array([since.get(place, (None, None)) for place in places], np.float64)  # None becomes NaN
+            draft.rows["opened"], draft.rows["shut"] = times[:, 0], times[:, 1]
     return finish(draft, policy, at, now)
 
 

@@ -10,10 +10,13 @@ time alone changes a verdict or a risk (`until`), at the latest after ten minute
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +34,11 @@ NONE = -1
 """In a column of codes: there is none."""
 LONGEST = 600.0
 """A table is made anew after so many seconds whatever happens: somebody may have judged old evidence again."""
+
+APART = 60.0
+"""Those who ask at once do not ask at quite the same time: a table may be so much younger than a question."""
+PATIENCE = 20.0
+"""A table of what changes all the time is used so many times as long as it took to make."""
 
 ROW = np.dtype(
     [
@@ -160,34 +168,69 @@ def verdict_of(code: int) -> Kind | None:
 
 @dataclass
 class Kept:
-    """A table and what it was made of."""
+    """A table, what it was made of, and how many seconds that took."""
 
     mark: object
     policy: Policy | None
     table: OpenTable
+    took: float
 
 
 class Tables:
-    """The last tables that were asked for, each as long as it holds. From any thread; two who ask at once may both make one."""
+    """The last tables that were asked for, while they hold. From any thread; what many ask for at once is made once."""
 
     def __init__(self, most: int = 6) -> None:
-        self._most = most
+        self._most, self._lock = most, threading.Lock()
         self._kept: dict[object, Kept] = {}
+        self._makers: WeakValueDictionary[object, Turn] = WeakValueDictionary()
 
-    def get(self, key: object, mark: object, policy: Policy | None, now: float, make: Callable[[], OpenTable]) -> OpenTable:
-        """The table of a key if it was made from the same `mark` and an equal policy, and time has not changed it."""
-        kept = self._kept.get(key)
-        holds = kept is not None and kept.mark == mark and kept.table.now <= now < kept.table.until
-        if kept and holds and (kept.policy is policy or kept.policy == policy):
-            kept.policy = policy  # of the same policy, read again, this one is likelier to be asked with next
-            return kept.table
-        table = make()
-        kept_now = {**self._kept, key: Kept(mark, policy, table)}
-        self._kept = dict(list(kept_now.items())[-self._most :])
-        return table
+    def get(
+        self,
+        key: object,
+        mark: object,
+        policy: Policy | None,
+        now: float,
+        make: Callable[[], OpenTable],
+        *,
+        moves: bool = False,
+    ) -> OpenTable:
+        """The table of a key if it was made from the same `mark` and an equal policy, and time has not changed it.
+
+        With `moves` the mark changes all the time (a scan goes on): then it also holds for twenty times as long as it took.
+        """
+        with self._lock:
+            turn = self._makers.setdefault(key, Turn())
+        with turn.lock:
+            kept = self._kept.get(key)
+            if kept and holds(kept, mark, policy, now, moves=moves):
+                kept.policy = policy  # of the same policy, read again, this one is likelier to be asked with next
+                return kept.table
+            begun = time.perf_counter()
+            made = Kept(mark, policy, make(), time.perf_counter() - begun)
+            with self._lock:
+                self._kept.pop(key, None)
+                self._kept[key] = made
+                while len(self._kept) > self._most:
+                    del self._kept[next(iter(self._kept))]
+            return made.table
 
     def forget(self) -> None:
-        self._kept = {}
+        with self._lock:
+            self._kept.clear()
+
+
+class Turn:
+    """Whoever has it makes the table of a key; the others wait, and find it made."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+def holds(kept: Kept, mark: object, policy: Policy | None, now: float, *, moves: bool) -> bool:
+    """Whether a table still says what is so."""
+    if not kept.table.now - APART <= now < kept.table.until or not (kept.policy is policy or kept.policy == policy):
+        return False
+    return kept.mark == mark or (moves and now - kept.table.now < PATIENCE * kept.took)
 
 
 TABLES = Tables()

@@ -127,13 +127,19 @@ def services(store: Store, run_id: str, endpoint: Endpoint | None = None) -> lis
     return [service_of(row) for row in rows_of(store, SERVICES, run_id, endpoint)]
 
 
-def newest_services(store: Store, run_id: str, limit: int) -> tuple[list[Service], int]:
-    """The services of a run that were identified last, the newest first, and how many it has."""
+def newest_services(store: Store, run_id: str, limit: int) -> list[Service]:
+    """The services of a run that were identified last, the newest first."""
     mine = (SERVICES.c.workspace == store.workspace, SERVICES.c.run == run_id)
     with store.read() as connection:
-        found = connection.execute(select(SERVICES).where(*mine).order_by(SERVICES.c.at.desc()).limit(limit)).mappings()
-        services = [service_of(row) for row in found]
-        return services, int(connection.execute(select(func.count()).select_from(SERVICES).where(*mine)).scalar_one())
+        found = connection.execute(select(SERVICES).where(*mine).order_by(SERVICES.c.at.desc()).limit(limit))
+        return [service_of(row) for row in found.mappings()]
+
+
+def count_services_of(store: Store, run_id: str) -> int:
+    """How many endpoints of a run somebody has asked what they are."""
+    mine = (SERVICES.c.workspace == store.workspace, SERVICES.c.run == run_id)
+    with store.read() as connection:
+        return int(connection.execute(select(func.count()).select_from(SERVICES).where(*mine)).scalar_one())
 
 
 def findings(store: Store, run_id: str, endpoint: Endpoint | None = None) -> list[Finding]:

@@ -64,14 +64,27 @@ def revision_of(store: Store) -> Revision:
     )
 
 
-def open_now(store: Store) -> Sequence[Row[Any]]:
+def open_now(store: Store) -> Sequence[Any]:
     """Everything that is known to be open, in no order: address, port, transport, vantage, opened, shut before."""
     with store.read() as connection:
         rows: Sequence[Any] = connection.execute(OPEN_NOW, {"workspace": store.workspace}).all()
         return rows
 
 
-def spoken_in(store: Store, run_id: str, key: int) -> Sequence[Row[Any]]:
+def opened_by(store: Store, vantage: str, moment: float) -> dict[Place, tuple[float, float | None]]:
+    """What was open from a vantage at a moment: when it was first seen open, and before that last seen shut."""
+    table = EXPOSURES.c
+    query = select(table.ip, table.port, table.transport, table.opened, table.shut_before).where(
+        table.workspace == store.workspace,
+        table.vantage == vantage,
+        table.opened <= moment,
+        table.closed.is_(None) | (table.closed > moment),
+    )
+    with store.read() as connection:
+        return {(ip, port, transport): (at, shut) for ip, port, transport, at, shut in connection.execute(query)}
+
+
+def spoken_in(store: Store, run_id: str, key: int) -> Sequence[Any]:
     """Every open endpoint of a run: address, port, transport, when, and what spoke."""
     with store.read() as connection:
         return connection.execute(OF_RUN, {"workspace": store.workspace, "run": run_id, "key": key}).all()
