@@ -21,7 +21,8 @@ from reconshield.addresses.sets import V4_FIRST, V4_LAST
 from reconshield.jobs.context import Context
 from reconshield.jobs.grants import list_grants
 from reconshield.jobs.lookback import SERVICE_RUNS
-from reconshield.jobs.port_timeline import MONTH, Timeline, draw
+from reconshield.jobs.port_history import draw_all
+from reconshield.jobs.port_timeline import MONTH, Timeline
 from reconshield.jobs.run_area import Cover, count_closed, covers_of, measured_area
 from reconshield.model import Confidence, Endpoint, Finding, Reason, Risk, Service, State, Transport
 from reconshield.policy import Policy
@@ -351,54 +352,3 @@ def head_of(granted: bool, ranks: Sequence[int], measured: int, total: int, stal
     if not measured:
         return "not-measured"
     return "partly-measured" if measured < total else "not-exposed"
-
-
-def draw_all(
-    store: Store,
-    covers: Sequence[Cover],
-    intervals: Sequence[Interval],
-    shown: Sequence[Place],
-    port: int,
-    fresh: float,
-    now: float,
-    limit: int,
-) -> list[Timeline]:
-    """The timelines of the shown endpoints, then of those that closed within the month."""
-    told: dict[tuple[Place, str], list[Interval]] = {}
-    for interval in intervals:
-        told.setdefault((interval.place, interval.vantage), []).append(interval)
-    first = {place: number for number, place in enumerate(shown)}
-    order = sorted(told, key=lambda key: (first.get(key[0], len(first)), key))[:limit]
-    recent = [cover for cover in covers if cover.run.finished >= now - MONTH - fresh]
-    measured = moments(store, recent, order, port)
-    timelines = []
-    for key in order:
-        whole = [interval.on(port) for interval in told[key]]
-        timelines.append(draw(whole[0].endpoint, key[1], whole, measured[key], fresh, now))
-    return timelines
-
-
-def moments(
-    store: Store, covers: Sequence[Cover], keys: Sequence[tuple[Place, str]], port: int
-) -> dict[tuple[Place, str], list[float]]:
-    """When each endpoint was measured from its vantage."""
-    found: dict[tuple[Place, str], list[float]] = {key: [] for key in keys}
-    groups: dict[tuple[str, int], list[tuple[Place, str]]] = {}
-    for key in keys:
-        groups.setdefault((key[1], key[0][1]), []).append(key)
-    for (vantage, code), members in groups.items():
-        numbers = [int.from_bytes(place[0], "big") for place, _ in members]
-        every, together = AddressSet(tuple((number, number) for number in numbers)), []
-        for cover in covers:
-            if cover.run.vantage != vantage:
-                continue
-            area = measured_area(store, cover, port, Transport(code).label)
-            if area.covers(every):
-                together.append(cover.run.finished)
-                continue
-            for key, number in zip(members, numbers, strict=True):
-                if number in area:
-                    found[key].append(cover.run.finished)
-        for key in members:
-            found[key] += together
-    return found
