@@ -22,7 +22,8 @@ from reconshield.jobs.detect import make_setting
 from reconshield.report.detected import DetectionReport
 from reconshield.report.html import detections_text, style_sheet
 from reconshield.report.html.detections import DETAILED, sentence_of
-from reconshield.report.html.traffic_charts import EDGES, TIMELINES, chart_graph, chart_rhythm, chart_timeline, shorten
+from reconshield.report.html.graph import EDGES, chart_graph, shorten
+from reconshield.report.html.traffic_charts import TIMELINES, chart_rhythm, chart_timeline
 from report.detected import REPORT
 from report.test_html import LANDMARKS, Page
 
@@ -132,13 +133,40 @@ def test_the_page_says_it_in_this_order() -> None:
         at = found + 1
 
 
+PAIRS = report_of(zeek_row(DAY + at * 7, f"10.20.6.{at}", f"203.0.113.{at}", 4000 + at) for at in range(60))
+
+
 def test_what_is_not_drawn_is_counted() -> None:
-    many = EVERY_STATE["many"]
-    text = page(many).text
-    assert len(many.detections) == 80
-    assert f"The worst {EDGES} are drawn, {80 - EDGES} more are not." in text
-    assert f"The worst {TIMELINES} are drawn, {80 - TIMELINES} more are not." in text
-    assert f"The worst {DETAILED} of 80." in text
+    text = page(PAIRS).text
+    assert len(PAIRS.detections) == 60
+    assert f"The worst {EDGES} lines are drawn; {60 - EDGES} more detections are not." in text
+    assert f"The worst {TIMELINES} are drawn, {60 - TIMELINES} more are not." in text
+    assert f"The worst {DETAILED} of 60." in text
+
+
+def test_many_alike_are_one_line() -> None:
+    scan = chart_graph(EVERY_STATE["many"].detections)
+    [edge] = scan.edges
+    assert ([node.name for node in scan.targets], len(edge.detections), scan.left_out) == (["80 hosts:3389/tcp"], 80, 0)
+    assert edge.target.startswith("10.20.5.0:3389/tcp, 10.20.5.1:3389/tcp, ")
+    assert edge.target.endswith(" and 72 more")
+    herd = [zeek_row(DAY + at * 7, f"10.20.6.{at}", "203.0.113.35", 110) for at in range(9)]
+    alone = [zeek_row(DAY + at * 7, "10.20.7.1", f"203.0.113.{at + 40}", 110) for at in range(4)]
+    graph = chart_graph(report_of([*herd, *alone]).detections)
+    assert [node.name for node in graph.sources] == ["9 sources", "10.20.7.1"]
+    assert [node.about for node in graph.sources] == ["10.20.6.0, …", "4 endpoints"]
+    assert sorted(len(edge.detections) for edge in graph.edges) == [1, 1, 1, 1, 9]
+
+
+def test_other_sources_are_another_end_however_many_they_are() -> None:
+    def herd(net: int, peer: str, port: int) -> list[dict[str, object]]:
+        return [zeek_row(DAY + at * 7, f"10.20.{net}.{at}", peer, port) for at in range(9)]
+
+    rows = [*herd(6, "203.0.113.35", 110), *herd(6, "203.0.113.36", 143), *herd(7, "203.0.113.37", 995)]
+    graph = chart_graph(report_of(rows).detections)
+    assert [node.name for node in graph.sources] == ["9 sources", "9 sources"]
+    assert len({edge.y1 for edge in graph.edges}) == 2
+    assert len({edge.y2 for edge in graph.edges}) == 3
 
 
 def test_the_same_flows_give_the_same_page() -> None:
@@ -148,12 +176,12 @@ def test_the_same_flows_give_the_same_page() -> None:
 
 def test_sources_stand_by_their_worst_and_lines_lead_to_their_ends() -> None:
     graph = chart_graph(WHOLE.detections)
-    assert [node.whole for node in graph.sources] == ["10.20.4.9", "10.20.4.7"]
-    heights = {node.whole: node.y for node in (*graph.sources, *graph.targets)}
+    assert [node.name for node in graph.sources] == ["10.20.4.9", "10.20.4.7"]
+    heights = {node.name: node.y for node in (*graph.sources, *graph.targets)}
     for edge in graph.edges:
-        assert edge.y1 == heights[edge.detection.src]
+        assert (edge.y1, edge.y2) == (heights[edge.source], heights[shorten(edge.target)])
     assert max(heights.values()) < graph.height
-    assert graph.edges[-1].detection.grade.rating == "critical"  # drawn last, so on top
+    assert graph.edges[-1].worst.grade.rating == "critical"  # drawn last, so on top
 
 
 def test_a_timeline_is_as_high_as_its_busiest_part() -> None:

@@ -2,6 +2,7 @@
 
     page.py        RunResult -> text          charts.py          numbers -> geometry      templates/        HTML
     detections.py  DetectionReport -> text    traffic_charts.py  flows -> geometry        reconshield.css   tokens and look
+                                              graph.py           detections -> geometry
 
 The style sheet is also that of the web app and of the static site.
 """

@@ -10,8 +10,9 @@ from typing import Any
 
 from reconshield.report.detected import THRESHOLDS, DetectionReport, live, sum_text
 from reconshield.report.detections import detection_id, endpoint_text
+from reconshield.report.html.graph import chart_graph
 from reconshield.report.html.page import environment, frame_values
-from reconshield.report.html.traffic_charts import chart_graph, chart_rhythm, chart_timeline, gap_text
+from reconshield.report.html.traffic_charts import chart_rhythm, chart_timeline, gap_text
 from reconshield.text import plural
 
 DETAILED = 50

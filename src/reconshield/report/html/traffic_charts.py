@@ -1,4 +1,4 @@
-"""Flows to the geometry of three charts: when each detection was active, who talks to whom, and in which rhythm. Pure.
+"""Flows to the geometry of two charts: when each detection was active, and in which rhythm. Pure; `graph` has the third.
 
 As in `charts`, widths are per cent of the drawing and heights are pixels. The order is that of the detections, so the same
 flows give the same drawing; what is left out of a drawing is counted in it.
@@ -6,20 +6,17 @@ flows give the same drawing; what is left out of a drawing is counted in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconshield.detection import Detection, Picture
 from reconshield.report.detections import endpoint_text
+from reconshield.report.html.graph import LABEL, shorten
 from reconshield.text import count, duration, local_time, plural
 
-TIMELINES, EDGES = 20, 25
+TIMELINES = 20
 """So many of the worst are drawn."""
 LINE, TRACK = 40, 14
-NODE = 40
-LEFT, RIGHT = 34.0, 55.0
-"""Where lines between the two columns of names begin and end, in per cent."""
-LABEL = 21
 PLOT, MARGIN = 132, 8
 
 
@@ -78,86 +75,6 @@ def _timeline_row(detection: Detection, picture: Picture, place: int) -> Timelin
     ends = detection.src, endpoint_text(detection)
     name = " → ".join(ends if len("".join(ends)) <= 2 * LABEL else map(shorten, ends))
     return TimelineRow(detection, name, place * LINE, tuple(bars), sum(flows > 0 for flows in parts), max([*parts, 0]))
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An end: its name as it is drawn and in whole, a second line, the middle of its line, and the rating of its worst edge."""
-
-    name: str
-    whole: str
-    about: str
-    y: float
-    rating: str
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """A detection as a line from one height to another."""
-
-    detection: Detection
-    y1: float
-    y2: float
-
-
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """Sources at the left, endpoints at the right, a line for each detection."""
-
-    sources: tuple[Node, ...]
-    targets: tuple[Node, ...]
-    edges: tuple[Edge, ...]
-    height: int
-    left: float
-    right: float
-    left_out: int
-
-
-def chart_graph(detections: Sequence[Detection]) -> Graph:
-    """Who talks to whom, for the worst. Sources stand in the order of their worst detection; endpoints follow their sources."""
-    drawn = detections[:EDGES]
-    by_source: dict[str, list[Detection]] = {}
-    for each in drawn:
-        by_source.setdefault(each.src, []).append(each)
-    by_target: dict[str, list[Detection]] = {}
-    for each in (each for found in by_source.values() for each in found):
-        by_target.setdefault(endpoint_text(each), []).append(each)
-    height = max(len(by_source), len(by_target)) * NODE
-    left, right = _spread(by_source, height), _spread(by_target, height)
-    return Graph(
-        sources=tuple(
-            Node(shorten(src), src, _about_source(found), left[src], found[0].grade.rating) for src, found in by_source.items()
-        ),
-        targets=tuple(
-            Node(shorten(name), name, _about_target(found), right[name], found[0].grade.rating)
-            for name, found in by_target.items()
-        ),
-        edges=tuple(Edge(each, left[each.src], right[endpoint_text(each)]) for each in reversed(drawn)),
-        height=height,
-        left=LEFT,
-        right=RIGHT,
-        left_out=len(detections) - len(drawn),
-    )
-
-
-def _spread(names: Iterable[str], height: int) -> dict[str, float]:
-    """The middle of each name's line: evenly over the height."""
-    listed = list(names)
-    return {name: round((place + 0.5) * height / len(listed), 1) for place, name in enumerate(listed)}
-
-
-def _about_source(found: list[Detection]) -> str:
-    return plural(len(found), "endpoint", "endpoints")
-
-
-def _about_target(found: list[Detection]) -> str:
-    worst = max(found, key=lambda each: each.grade.score).grade
-    return f"{worst.score} {worst.rating}, {plural(sum(each.flows for each in found), 'flow', 'flows')}"
-
-
-def shorten(name: str) -> str:
-    """A name that fits into a column on a narrow page, cut in its middle; the whole stands beside the drawing."""
-    return name if len(name) <= LABEL else f"{name[:6]}…{name[6 - LABEL + 1 :]}"
 
 
 @dataclass(frozen=True, slots=True)
