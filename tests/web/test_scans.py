@@ -257,6 +257,22 @@ def test_a_run_too_large_to_be_read_whole_says_the_same(
     assert len(whole[0]) == 5
 
 
+def test_of_large_runs_only_two_are_read_at_a_time(ended: str, person: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reconshield.web import heavy
+
+    viewer = person("viewer")
+    monkeypatch.setattr(heavy, "PATIENCE", 0.05)
+    with heavy.SLOTS, heavy.SLOTS:
+        assert viewer.get(f"/scans/{ended}/export/json").status_code == 200
+        monkeypatch.setattr(heavy, "LARGE", 0)
+        for path in ("export/json", f"diff/{ended}"):
+            busy = viewer.get(f"/scans/{ended}/{path}")
+            assert busy.status_code == 429
+            assert "Two large runs are being read for others" in busy.text
+    for _ in range(5):
+        assert viewer.get(f"/scans/{ended}/export/json").status_code == 200
+
+
 def test_every_endpoint_of_a_finding_is_listed(ended: str, pop3: Listener, person: Make) -> None:
     page = person("viewer").get(f"/scans/{ended}/findings/pop3-cleartext-login")
     assert f"{HOST}:{pop3.endpoint.port}/tcp" in page.text
@@ -378,6 +394,32 @@ def test_a_running_scan_can_be_watched_stopped_and_resumed(granted: Site, person
     assert operator.post(f"/scans/{run}/resume").status_code == 422
 
 
+def test_what_waits_for_its_turn_says_why(granted: Site, person: Make) -> None:
+    operator = person("operator")
+    runs = [start(operator, "1-9000", level="2") for _ in range(3)]
+    page = operator.get(f"/scans/{runs[2]}").text
+    assert "Waiting: 2 scans of this workspace at a time; waits for its turn." in page
+    assert "waiting" in operator.get("/scans").text
+    for run in reversed(runs):
+        assert operator.post(f"/scans/{run}/stop").status_code == 303
+    for run in runs:
+        until_ended(granted, run)
+    assert "0 of 9,000 endpoints are measured" in operator.get(f"/scans/{runs[2]}").text
+    assert "Nothing was measured, so nothing is known yet." in operator.get(f"/scans/{runs[2]}").text
+
+
+def test_an_account_watches_so_many_scans_and_no_more(granted: Site, person: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reconshield.web import heavy
+
+    operator, run = person("operator"), running_elsewhere(granted)
+    monkeypatch.setitem(heavy.WATCHING, ("main", "operator-main"), heavy.WATCHED)
+    assert operator.get(f"/scans/{run}/events").status_code == 429
+    monkeypatch.delitem(heavy.WATCHING, ("main", "operator-main"))
+    assert operator.post(f"/scans/{run}/resume").status_code == 303
+    assert read_events(operator, run)[-1][0] == "ended"
+    assert not heavy.WATCHING
+
+
 def read_events(somebody: Person, run: str) -> list[tuple[str, str]]:
     """Every event of a stream, to its end."""
     found = []
@@ -471,6 +513,29 @@ def test_an_import_that_was_not_finished_shows_no_result(granted: Site, person: 
     assert page.status_code == 200
     assert "This import was not finished." in page.text
     assert "failed" in person("viewer").get("/scans?state=failed").text
+
+
+def test_an_import_says_that_it_is_one_and_offers_no_measurement(granted: Site, person: Make, tmp_path: Any) -> None:
+    from reconshield.jobs.imports import import_file
+
+    path = tmp_path / "x.xml"
+    path.write_text(
+        '<nmaprun scanner="nmap" args="nmap x" start="1795000000" version="7.95"><scaninfo type="syn" protocol="tcp"'
+        ' numservices="1" services="25"/><host><status state="up"/><address addr="192.0.2.7" addrtype="ipv4"/><ports>'
+        '<port protocol="tcp" portid="25"><state state="open" reason="syn-ack"/><service name="smtp"'
+        ' product="&lt;script&gt;alert(3)&lt;/script&gt;" method="probed" conf="10"/></port></ports></host>'
+        '<runstats><finished time="1795000009" exit="success"/></runstats></nmaprun>'
+    )
+    run = import_file(granted.store, path).run.id
+    operator = person("operator")
+    for page in (operator.get(f"/scans/{run}").text, operator.get("/scans").text):
+        harmless(page)
+        assert "imported, nmap" in page
+    page = operator.get(f"/scans/{run}").text
+    assert "192.0.2.7:25/tcp" in page
+    assert "Measure again" not in page
+    assert "Resume" not in page
+    harmless(operator.get(f"/scans/{run}/evidence/192.0.2.7:25/tcp").text)
 
 
 # Who may what ---------------------------------------------------------------------------------------------------------------

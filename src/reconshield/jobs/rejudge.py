@@ -9,6 +9,7 @@ from __future__ import annotations
 from reconshield.identify.probes import PROBES
 from reconshield.jobs.coverage import load_coverage
 from reconshield.jobs.judge import Judge
+from reconshield.jobs.open_table import TABLES
 from reconshield.jobs.replay import read_again
 from reconshield.jobs.results import load_head
 from reconshield.model import Endpoint, Finding, Service
@@ -41,6 +42,8 @@ def rejudge_run(store: Store, run_text: str, *, save: bool = False) -> Rejudgeme
             changes.append(change)
             if save:
                 kept.save_service(store, run.id, rated.service, found)
+    if save and changes:
+        TABLES.forget()  # what is kept of what stands open was made from the judgement that is gone
     return Rejudgement(load_head(run), len(services), replayed, octets, tuple(changes), save)
 
 

@@ -18,6 +18,7 @@ from reconshield.access import Throttled
 from reconshield.errors import Refused, StoreError, UserError
 from reconshield.web.door import COOKIE, Forged, NotAllowed, NotSignedIn, find_visitor, make_call
 from reconshield.web.frame import error_page
+from reconshield.web.heavy import Busy
 from reconshield.web.limits import TooMany
 
 LOG = logging.getLogger("reconshield.web")
@@ -58,6 +59,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (Unsupported, 415),
     (Unconditional, 428),
     (TooMany, 429),
+    (Busy, 429),
     (Throttled, 429),
     (StoreError, 503),
     (UserError, 422),

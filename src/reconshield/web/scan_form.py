@@ -14,7 +14,7 @@ from reconshield.store.runs import Run
 from reconshield.web.call import Call
 from reconshield.web.targets import read_target_lines
 
-MOST_TARGETS_TEXT, MOST_PORTS_TEXT = 200_000, 4_000
+MOST_TARGETS_TEXT, MOST_PORTS_TEXT = 200_000, 40_000
 CAPITALS = {"ot": "OT", "vpn": "VPN", "p2p": "P2P"}
 LEVELS = (("", "as far as the grants go"), ("2", "2, port scan"), ("3", "3, identify"), ("4", "4, assess"))
 MANNERS = (("polite", "polite, at most 500/s"), ("normal", "normal, at most 25,000/s"), ("fast", "fast, no ceiling"))

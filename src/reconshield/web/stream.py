@@ -20,6 +20,7 @@ from reconshield.jobs.live_state import LiveState, stored_state
 from reconshield.web.call import Call
 from reconshield.web.door import find_visitor
 from reconshield.web.frame import app_environment
+from reconshield.web.heavy import refuse_crowd, watching
 
 PACE = 0.5
 LOOK_EVERY = 2.0
@@ -30,10 +31,17 @@ HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
 def stream_of(call: Call, run_id: str) -> StreamingResponse:
+    refuse_crowd(call.who.workspace, call.who.account)
     return StreamingResponse(events(call, run_id), media_type="text/event-stream", headers=HEADERS)
 
 
 async def events(call: Call, run_id: str) -> AsyncIterator[str]:
+    with watching(call.who.workspace, call.who.account):
+        async for part in parts_of(call, run_id):
+            yield part
+
+
+async def parts_of(call: Call, run_id: str) -> AsyncIterator[str]:
     asked = call.site.clock()
     async for state in states_of(call, run_id):
         if call.site.clock() - asked >= ASK_AGAIN:

@@ -34,7 +34,12 @@ def overview(call: Viewer, since: str = "") -> Response:
     begin = call.now - SPANS[since][1] if since in SPANS else looked
     policy, remark = call.policy()
     found = dashboard(call.store, policy, begin, call.now)
-    values = values_of(call, found) | {"span": since if since in SPANS else "", "looked": looked if known else None}
+    areas = {zone.name: ",".join(zone.targets)[:2000] for zone in policy.zones} if policy else {}
+    values = (
+        values_of(call, found)
+        | {"areas": areas}
+        | {"span": since if since in SPANS else "", "looked": looked if known else None}
+    )
     response = page(call, "overview.html.j2", "dashboard", title="Overview", remark=remark, **values)
     remember(call, response, looked)
     return response

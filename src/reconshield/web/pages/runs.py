@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +27,7 @@ from reconshield.web.call import Call
 from reconshield.web.door import Analyst, Operator, Viewer
 from reconshield.web.failures import Missing
 from reconshield.web.frame import page, render
+from reconshield.web.heavy import room_for
 from reconshield.web.run_result import result_values
 from reconshield.web.run_table import ROWS
 from reconshield.web.runs import exact_run
@@ -33,6 +36,8 @@ from reconshield.web.stream import stream_of
 ROUTER = APIRouter(include_in_schema=False)
 COMPARED = 200
 """Changes and re-judged endpoints that a page lists."""
+MEMORY, PIECE = 8 * 1024 * 1024, 64 * 1024
+"""Bytes of an export that are kept in memory (more go to a temporary file), and that are sent at once."""
 PICKED = 50
 """Runs that are offered for a comparison."""
 
@@ -117,15 +122,35 @@ def refuse_running(call: Call, run: Run) -> None:
 
 @ROUTER.get("/scans/{run_id}/export/{name}")
 def export(call: Viewer, run_id: str, name: str, evidence: bool = False) -> Response:
-    """The result as a file, in any format; sent while it is written."""
+    """The result as a file, in any format; made whole first, so that nobody gets half of one."""
     run = exact_run(call, run_id)
     try:
         chosen = find_format(name)
     except UserError as error:
         raise Missing(f"format {name[:40]}") from error
-    pieces = export_run(call.store, run.id, chosen, policy=call.policy()[0], with_evidence=evidence)
-    headers = {"content-disposition": f'attachment; filename="{run.id}.{chosen.suffix}"'}
-    return StreamingResponse(pieces, media_type=f"{chosen.media}; charset=utf-8", headers=headers)
+    with room_for(run):
+        file = gather(export_run(call.store, run.id, chosen, policy=call.policy()[0], with_evidence=evidence))
+    headers = {"content-disposition": f'attachment; filename="{run.id}.{chosen.suffix}"', "content-length": str(file.tell())}
+    return StreamingResponse(pieces_of(file), media_type=f"{chosen.media}; charset=utf-8", headers=headers)
+
+
+def gather(pieces: Iterable[str]) -> tempfile.SpooledTemporaryFile[bytes]:
+    """The whole text as bytes, its end being where it stands; nothing is left behind when it cannot be made."""
+    file = tempfile.SpooledTemporaryFile(MEMORY, "w+b")  # noqa: SIM115 - `pieces_of` closes it
+    try:
+        for piece in pieces:
+            file.write(piece.encode("utf-8", "backslashreplace"))
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def pieces_of(file: tempfile.SpooledTemporaryFile[bytes]) -> Iterator[bytes]:
+    with file:
+        file.seek(0)
+        while piece := file.read(PIECE):
+            yield piece
 
 
 @ROUTER.get("/scans/{run_id}/findings/{check}")
@@ -144,7 +169,9 @@ def show_findings(call: Viewer, run_id: str, check: str, start: int = 0) -> Resp
 @ROUTER.get("/scans/{run_id}/rejudge")
 def show_rejudgement(call: Analyst, run_id: str) -> Response:
     """What today's probes and checks say of the kept dialogues. No packet is sent, and nothing is changed."""
-    again = rejudge_run(call.store, exact_run(call, run_id).id)
+    run = exact_run(call, run_id)
+    with room_for(run):
+        again = rejudge_run(call.store, run.id)
     shown = again.changes[:COMPARED]
     return page(call, "rejudged.html.j2", "scans", title="Judged again", again=again, shown=shown)
 
@@ -153,7 +180,8 @@ def show_rejudgement(call: Analyst, run_id: str) -> Response:
 def save_rejudgement(call: Operator, run_id: str) -> Response:
     """Keep that judgement in place of the old one."""
     run = exact_run(call, run_id)
-    rejudge_run(call.store, run.id, save=True)
+    with room_for(run):
+        rejudge_run(call.store, run.id, save=True)
     return RedirectResponse(f"/scans/{run.id}", 303)
 
 
@@ -171,7 +199,8 @@ def compare(call: Viewer, run_id: str, other_id: str, kind: str = "") -> Respons
     """What changed between two runs, the earlier one first whichever was named first."""
     run, other = exact_run(call, run_id), exact_run(call, other_id)
     before, after = sorted((run, other), key=lambda each: (each.started, each.id))
-    found = compare_runs(call.store, before.id, after.id)
+    with room_for(before, after):
+        found = compare_runs(call.store, before.id, after.id)
     changes = sorted((c for c in found.changes if kind in {"", c.kind}), key=worst_first)
     kinds = [(each, sum(change.kind == each for change in found.changes)) for each in ORDER]
     return page(
