@@ -70,11 +70,22 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(UserError, on_user_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
-    app.add_exception_handler(Exception, on_bug)
+
+
+def status_of(error: Exception | None) -> int:
+    """The status of an answer that shows this error, or none."""
+    return next(code for kind, code in STATUS if isinstance(error, kind)) if error is not None else 200
+
+
+def with_wait(response: Response, error: Exception | None) -> Response:
+    """The answer, which says when to come again if the error does."""
+    if isinstance(error, TooMany | Throttled):
+        response.headers["retry-after"] = str(max(1, ceil(error.seconds)))
+    return response
 
 
 async def on_user_error(request: Request, error: Exception) -> Response:
-    status = next(code for kind, code in STATUS if isinstance(error, kind))
+    status = status_of(error)
     if status == 401 and not is_api(request):
         return to_sign_in(request)
     return await answer(request, status, error if isinstance(error, UserError) else UserError(str(error)))
@@ -94,7 +105,10 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 async def on_invalid(request: Request, error: Exception) -> Response:
     """A document of the wrong shape: every mistake is named, what was sent is not repeated."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
-    return await answer(request, 422, unreadable((row["loc"][1:], row["msg"]) for row in found))
+    mistake = unreadable((row["loc"][1:], row["msg"]) for row in found)
+    if not is_api(request):
+        mistake = UserError("the address of this page cannot be read", where=mistake.where, hint="go back")
+    return await answer(request, 422, mistake)
 
 
 def unreadable(mistakes: Iterable[tuple[tuple[int | str, ...], str]]) -> UserError:
@@ -119,10 +133,10 @@ async def answer(request: Request, status: int, error: UserError) -> Response:
     if status != 503:
         visitor = await run_in_threadpool(find_visitor, site, request, site.clock(), False)
     call = make_call(site, request, visitor, site.clock(), None)
-    return error_page(call, status, error)
+    return with_wait(error_page(call, status, error), error)
 
 
-def problem(status: int, error: UserError, path: str) -> JSONResponse:
+def problem(status: int, error: UserError, path: str) -> Response:
     content = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -134,9 +148,7 @@ def problem(status: int, error: UserError, path: str) -> JSONResponse:
         "notes": list(getattr(error, "__notes__", ())),
     }
     headers = {"www-authenticate": 'Bearer realm="ReconShield"'} if status == 401 else {}
-    if isinstance(error, TooMany | Throttled):
-        headers["retry-after"] = str(max(1, ceil(error.seconds)))
-    return JSONResponse(content, status, headers, "application/problem+json")
+    return with_wait(JSONResponse(content, status, headers, "application/problem+json"), error)
 
 
 def is_api(request: Request) -> bool:
@@ -149,7 +161,10 @@ def to_sign_in(request: Request) -> Response:
         return Response(status_code=401, headers={"hx-redirect": "/login"})
     response = RedirectResponse("/login", 303)
     if request.method == "GET" and request.url.path != "/":
-        response.set_cookie("rs_next", request.url.path, max_age=600, httponly=True, samesite="lax", path="/login")
+        secure = request.app.state.site.secure
+        response.set_cookie(
+            "rs_next", request.url.path, max_age=600, httponly=True, samesite="lax", secure=secure, path="/login"
+        )
     if request.cookies.get(COOKIE):
         response.delete_cookie(COOKIE, path="/")
     return response

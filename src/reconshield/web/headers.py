@@ -10,15 +10,19 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reconshield.web.failures import on_bug
 from reconshield.web.limits import Left
 
 MOST_BODY = 2 * 1024 * 1024
 MOST_UPLOAD = 512 * 1024 * 1024
 UPLOADS = ("/detections", "/api/v1/detections", "/scans/import", "/api/v1/imports", "/api/v1/firewall/retire")
 """Where files are sent to; everything else is a form or a small document."""
+ENDLESS = "/events"
+"""How addresses end whose answers go on; only of these the head alone cannot be asked."""
 BODY_PATIENCE = 60.0
 """Seconds between two parts of a body."""
 
@@ -48,7 +52,7 @@ TLS_ONLY = ("strict-transport-security", "max-age=31536000")
 
 
 class Guarded:
-    """Around the app: adds the headers, ends bodies that are too large or too slow."""
+    """Around the app: adds the headers, ends bodies that are too large or too slow, has words for bugs."""
 
     def __init__(self, app: ASGIApp, *, secure: bool) -> None:
         self.app = app
@@ -58,11 +62,15 @@ class Guarded:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["method"] == "HEAD" and not scope["path"].endswith(ENDLESS):
+            scope = {**scope, "method": "GET"}  # the server leaves the body out
         limit = MOST_UPLOAD if scope["path"].startswith(UPLOADS) else MOST_BODY
-        gone = BodyRefused()
+        gone, begun = BodyRefused(), False
 
         async def send_guarded(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in self.headers:
                     headers.setdefault(name, value)
@@ -79,6 +87,10 @@ class Guarded:
             await self.app(scope, limited(receive, limit, gone), send_guarded)
         except BodyRefused as error:
             await refusal(error.status, limit, scope["path"])(scope, receive, send_guarded)
+        except Exception as error:
+            if begun:
+                raise
+            await (await on_bug(Request(scope), error))(scope, receive, send_guarded)
 
 
 def left_of(scope: Scope) -> Iterable[tuple[str, str]]:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from reconshield.errors import UserError
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from reconshield.web.call import Site
 
 LOOPBACK_PORT = 8110
@@ -65,6 +67,12 @@ def check_tls(tls: Tls) -> None:
 
 def run(site: Site, listening: socket.socket, tls: Tls | None) -> None:
     """Serve until a signal ends it."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    make_server(site, tls).run(sockets=[listening])
+
+
+def make_server(site: Site, tls: Tls | None = None) -> uvicorn.Server:
+    """The server with all its limits, ready to run."""
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -98,7 +106,6 @@ def run(site: Site, listening: socket.socket, tls: Tls | None) -> None:
             else:
                 self.watch = self.loop.call_later(HEAD_PATIENCE, self.look)
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     config = uvicorn.Config(
         make_app(site),
         http=Patient,
@@ -114,4 +121,4 @@ def run(site: Site, listening: socket.socket, tls: Tls | None) -> None:
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config)

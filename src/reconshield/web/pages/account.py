@@ -13,6 +13,7 @@ from reconshield.jobs import accounts as job
 from reconshield.jobs.times import parse_duration, parse_moment
 from reconshield.web.call import Call
 from reconshield.web.door import COOKIE, Admin, Viewer
+from reconshield.web.failures import status_of, with_wait
 from reconshield.web.frame import page
 from reconshield.web.pages.entry import refuse_typo, signed_in
 
@@ -37,7 +38,10 @@ def change_password(call: Viewer) -> Response:
 @ROUTER.post("/account/totp")
 def begin_totp(call: Viewer) -> Response:
     """A secret for an authenticator; it counts only after a code from it was written back."""
-    secret = job.begin_totp(call.store, call.who)
+    try:
+        secret = job.begin_totp(call.store, call.who)
+    except UserError as error:
+        return account_page(call, error=error)
     return account_page(call, secret=secret, uri=totp_uri(secret, call.who.account))
 
 
@@ -67,6 +71,16 @@ def end_others(call: Viewer) -> Response:
     return RedirectResponse("/account", 303)
 
 
+@ROUTER.post("/account/sessions/{name}/end")
+def end_one(call: Viewer, name: str) -> Response:
+    """Sign out in one other place; what has ended there meanwhile is said."""
+    try:
+        job.end_session(call.store, call.who, name, call.now)
+    except UserError as error:
+        return account_page(call, error=error)
+    return RedirectResponse("/account", 303)
+
+
 @ROUTER.post("/account/tokens")
 def make_token(call: Viewer) -> Response:
     """A token for a program; its text is on this answer and nowhere else."""
@@ -80,7 +94,10 @@ def make_token(call: Viewer) -> Response:
 
 @ROUTER.post("/account/tokens/{token}/revoke")
 def revoke_token(call: Viewer, token: str) -> Response:
-    job.revoke_token(call.store, call.who, token, call.now)
+    try:
+        job.revoke_token(call.store, call.who, token, call.now)
+    except UserError as error:
+        return account_page(call, error=error)
     return RedirectResponse("/account", 303)
 
 
@@ -104,6 +121,16 @@ def invite(call: Admin) -> Response:
     except UserError as error:
         return settings_page(call, error=error)
     return settings_page(call, code=code)
+
+
+@ROUTER.post("/settings/links/{link}/withdraw")
+def withdraw(call: Admin, link: str) -> Response:
+    """Take back a link that nobody has used yet."""
+    try:
+        job.withdraw_link(call.store, call.who, link, call.now)
+    except UserError as error:
+        return settings_page(call, error=error)
+    return RedirectResponse("/settings", 303)
 
 
 @ROUTER.post("/settings/members/{name}/role")
@@ -140,10 +167,8 @@ def account_page(
         "has_totp": job.has_totp(call.store, who),
         "scopes": [(name, role) for name, role in TOKEN_SCOPES.items() if who.role.covers(role)],
     }
-    status = 422 if error else 200
-    return page(
-        call, "account.html.j2", "account", status, title="Account", error=error, secret=secret, uri=uri, made=made, **values
-    )
+    shown = {"error": error, "secret": secret, "uri": uri, "made": made}
+    return with_wait(page(call, "account.html.j2", "account", status_of(error), title="Account", **shown, **values), error)
 
 
 def settings_page(call: Call, error: UserError | None = None, code: str = "") -> Response:
@@ -152,9 +177,10 @@ def settings_page(call: Call, error: UserError | None = None, code: str = "") ->
         call,
         "settings.html.j2",
         "settings",
-        422 if error else 200,
+        status_of(error),
         title="Settings",
         error=error,
+        unused=job.list_links(call.store, call.who, call.now),
         link=f"{str(call.request.base_url).rstrip('/')}/setup/{code}" if code else "",
         members=job.list_members(call.store),
         roles=list(Role),

@@ -12,7 +12,7 @@ from reconshield.errors import UserError
 from reconshield.jobs import accounts
 from reconshield.web.call import Call
 from reconshield.web.door import COOKIE, Anyone, Viewer
-from reconshield.web.failures import Missing
+from reconshield.web.failures import Missing, status_of, with_wait
 from reconshield.web.frame import THEMES, page
 
 ROUTER = APIRouter(include_in_schema=False)
@@ -56,7 +56,7 @@ def setup_page(call: Call, link: Link, name: str, error: UserError | None = None
     """The form of a link; an account that has a second factor is asked for it, and once it was asked the field stays."""
     wants_code = isinstance(error, accounts.TotpWanted) or bool(call.form.get("code"))
     values: dict[str, Any] = {"link": link, "error": error, "name": name, "wants_code": wants_code}
-    return page(call, "setup.html.j2", status=422 if error else 200, title="Set up your account", **values)
+    return with_wait(page(call, "setup.html.j2", status=status_of(error), title="Set up your account", **values), error)
 
 
 @ROUTER.get("/login")
@@ -84,9 +84,9 @@ def log_in(call: Anyone) -> Response:
         shown = error if call.text("code", 16) else None
         return page(call, "login.html.j2", status=401, title="Sign in", error=shown, name=name, wants_code=True)
     except accounts.Throttled as error:
-        answer = page(call, "login.html.j2", status=429, title="Sign in", error=error, name=name, wants_code=False)
-        answer.headers["retry-after"] = str(max(1, round(error.seconds)))
-        return answer
+        return with_wait(
+            page(call, "login.html.j2", status=429, title="Sign in", error=error, name=name, wants_code=False), error
+        )
     except accounts.LoginRefused as error:
         return page(call, "login.html.j2", status=401, title="Sign in", error=error, name=name, wants_code=False)
     return signed_in(call, new, next_path(call))

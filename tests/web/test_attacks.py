@@ -1,0 +1,326 @@
+"""What somebody may try against the app: endless and slow requests, files as targets, guessed passwords, stolen cookies."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from reconshield.access import Role
+from reconshield.jobs import accounts
+from reconshield.jobs.grants import add_grant
+from reconshield.store import audit
+from reconshield.store.runs import list_runs
+from reconshield.web import headers, server
+from reconshield.web.app import make_app
+from reconshield.web.call import Site
+from reconshield.web.door import COOKIE
+
+Make = Callable[..., Any]
+PATIENCE = 0.4
+SENTENCE = "a long enough sentence"
+
+
+@pytest.fixture
+def port(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The real server with little patience and small limits; gives its port."""
+    monkeypatch.setattr(server, "HEAD_PATIENCE", PATIENCE)
+    monkeypatch.setattr(headers, "BODY_PATIENCE", PATIENCE)
+    monkeypatch.setattr(headers, "MOST_UPLOAD", 3_000_000)
+    listening = server.listen("127.0.0.1", 0, next_free=False)
+    made = server.make_server(site)
+    thread = threading.Thread(target=made.run, kwargs={"sockets": [listening]})
+    thread.start()
+    yield listening.getsockname()[1]
+    made.should_exit = True
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def talk(port: int, begin: bytes, more: Iterator[bytes] | None = None, pause: float = 0.0) -> tuple[bytes, int, float]:
+    """Send something, then more of it as long as it is taken: the answer, bytes sent, seconds until the other side closed."""
+    begun, sent = time.monotonic(), 0
+    with socket.create_connection(("127.0.0.1", port), 20) as made:
+        answer = b""
+        with suppress(ConnectionError):
+            made.sendall(begin)
+            sent += len(begin)
+            for part in more or ():
+                made.sendall(part)
+                sent += len(part)
+                time.sleep(pause)
+        with suppress(ConnectionError):
+            while part := made.recv(65536):
+                answer += part
+    return answer, sent, time.monotonic() - begun
+
+
+def dribble(text: bytes, times: int) -> Iterator[bytes]:
+    for _ in range(times):
+        yield text
+
+
+# Slow and endless -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_head_that_never_ends_is_not_waited_for(port: int) -> None:
+    for begin in (b"", b"GET / HT", b"GET /login HTTP/1.1\r\nhost: x\r\n"):
+        assert talk(port, begin)[2] < 10
+    answer, sent, seconds = talk(port, b"GET /login HTTP/1.1\r\n", dribble(b"x", 300), pause=0.05)
+    assert (answer, seconds < 12, sent < 250) == (b"", True, True)
+
+
+def test_a_second_head_that_never_ends_is_not_waited_for_either(port: int) -> None:
+    answer, _, seconds = talk(port, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /log")
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert seconds < 10
+
+
+def test_a_head_without_end_is_refused_before_it_fills_the_memory(port: int) -> None:
+    answer, sent, _ = talk(port, b"GET / HTTP/1.1\r\nhost: x\r\n", dribble(b"x: " + b"y" * 10_000 + b"\r\n", 2000))
+    assert sent < 10_000_000
+    assert not answer or answer.startswith(b"HTTP/1.1 4")
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(port: int, person: Make) -> None:
+    who = person("admin").client.cookies[COOKIE].encode()
+    head = b"POST /policy/check HTTP/1.1\r\nhost: 127.0.0.1\r\ncookie: rs_session=" + who
+    form = b"\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 1000\r\n\r\ntext="
+    answer, _, seconds = talk(port, head + form)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert seconds < 15
+
+
+def test_an_upload_without_end_is_refused_and_leaves_nothing(
+    port: int, person: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    who = person("analyst").client.cookies[COOKIE].encode()
+    head = b"POST /detections HTTP/1.1\r\nhost: 127.0.0.1\r\ncookie: rs_session=" + who
+    head += b"\r\ncontent-type: multipart/form-data; boundary=b\r\ntransfer-encoding: chunked\r\n\r\n"
+    part = b'--b\r\ncontent-disposition: form-data; name="flows"; filename="x.log"\r\n\r\n'
+    first = head + b"%x\r\n%s\r\n" % (len(part), part)
+    answer, sent, _ = talk(port, first, dribble(b"10000\r\n" + b"x" * 65536 + b"\r\n", 1000))
+    assert answer.startswith(b"HTTP/1.1 413") or not answer
+    assert sent < 30_000_000
+    assert not list(folder.iterdir())
+    small = b"POST /login HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 99999999\r\n\r\n"
+    assert talk(port, small)[0].startswith(b"HTTP/1.1 413")
+
+
+def test_who_leaves_in_the_middle_of_an_upload_leaves_nothing(
+    port: int, person: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    who = person("analyst").client.cookies[COOKIE]
+    head = f"POST /detections HTTP/1.1\r\nhost: 127.0.0.1\r\ncookie: rs_session={who}\r\ncontent-length: 2500000\r\n"
+    head += "content-type: multipart/form-data; boundary=b\r\n\r\n"
+    head += '--b\r\ncontent-disposition: form-data; name="flows"; filename="x.log"\r\n\r\n'
+    with socket.create_connection(("127.0.0.1", port), 20) as made:
+        made.sendall(head.encode() + b"x" * 2_000_000)
+    deadline = time.monotonic() + 10
+    while list(folder.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not list(folder.iterdir())
+
+
+def test_too_many_fields_and_files_are_refused(person: Make) -> None:
+    analyst = person("analyst")
+    many = "&".join(f"f{number}=1" for number in range(5000))
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    assert analyst.client.post("/detections", content=f"csrf={analyst.csrf}&{many}", headers=kind).status_code in {
+        400,
+        403,
+        413,
+    }
+    files = [("flows", (f"{number}.log", b"x")) for number in range(100)]
+    assert analyst.client.post("/detections", data={"csrf": analyst.csrf}, files=files).status_code in {400, 413}
+
+
+# What is measured -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "@/etc/passwd",
+        "-iL /etc/passwd",
+        "file:///etc/passwd",
+        "http://169.254.169.254/latest/meta-data/",
+        "169.254.169.254",
+        "fd00:ec2::254",
+        "127.0.0.1",
+        "::1",
+        "::ffff:169.254.169.254",
+        "0.0.0.0",
+        "0.0.0.0/0",
+        "127.77.0.9,169.254.169.254",
+    ],
+)
+def test_nothing_is_measured_that_no_grant_covers(site: Site, person: Make, target: str) -> None:
+    add_grant(site.store, ["127.77.0.9"], by="Ada", now=time.time(), level=4)
+    operator = person("operator")
+    for path in ("/scans/plan", "/scans"):
+        answer = operator.post(path, {"targets": target, "ports": "80", "engine": "connect"})
+        assert answer.status_code in {403, 422}, (path, answer.status_code)
+        assert "root:" not in answer.text
+    assert "root:" not in operator.post("/scans/targets", {"targets": target}).text
+    assert not list_runs(site.store)
+    assert not [entry for entry in audit.entries(site.store) if entry.event == "used"]
+
+
+# Who one is -----------------------------------------------------------------------------------------------------------------
+
+
+def test_guessing_is_slowed_down_in_every_place_and_says_for_how_long(site: Site, person: Make, stranger: Any) -> None:
+    viewer = person("viewer")
+    boss = accounts.find_session(site.store, person("admin").client.cookies[COOKIE], time.time())
+    assert boss is not None
+    code = accounts.invite(site.store_of("main"), boss, Role.VIEWER, time.time())
+    wrong = {"password": "not this sentence", "again": "not this sentence"}
+    places = (
+        (viewer, "/account/password", {"old": "not this", "new": "a new long sentence", "again": "a new long sentence"}),
+        (viewer, "/account/totp/end", wrong),
+        (stranger, f"/setup/{code}", wrong | {"name": viewer.name}),
+        (stranger, "/login", wrong | {"name": "admin-main"}),
+    )
+    for somebody, path, fields in places:
+        for _ in range(40):
+            answer = somebody.post(path, fields)
+            if answer.status_code == 429:
+                break
+        assert answer.status_code == 429, path
+        assert int(answer.headers["retry-after"]) >= 1, path
+        assert "too many attempts" in answer.text.lower()
+    assert viewer.get("/account").status_code == 200, "nobody is signed out by guessing"
+
+
+def test_signing_in_never_takes_over_a_cookie_that_came_along(person: Make, stranger: Any) -> None:
+    viewer = person("viewer")
+    stranger.client.cookies.set(COOKIE, "chosen-by-somebody-else")
+    fields = {"name": viewer.name, "password": SENTENCE}
+    first = stranger.post("/login", fields).cookies[COOKIE]
+    assert first not in {"chosen-by-somebody-else", viewer.client.cookies[COOKIE]}
+    assert len(first) >= 32
+    stranger.client.cookies.clear()
+    second = stranger.post("/login", fields).cookies[COOKIE]
+    assert second != first
+
+
+def test_a_new_password_gives_a_new_cookie_and_ends_the_old_ones(app: Any, person: Make) -> None:
+    viewer, elsewhere = person("viewer"), person("viewer")
+    old = viewer.client.cookies[COOKIE]
+    new = "quite another sentence"
+    answer = viewer.post("/account/password", {"old": SENTENCE, "new": new, "again": new})
+    assert answer.status_code == 303
+    assert answer.cookies[COOKIE] != old
+    assert viewer.get("/account").status_code == 200
+    assert elsewhere.get("/account").status_code == 303
+    with TestClient(app, base_url="http://127.0.0.1:8110", follow_redirects=False) as thief:
+        thief.cookies.set(COOKIE, old)
+        assert thief.get("/account").status_code == 303
+
+
+def test_over_tls_every_cookie_says_so_and_browsers_stay_with_it(site: Site, person: Make) -> None:
+    name = person("viewer").name
+    with TestClient(make_app(replace(site, secure=True)), base_url="https://app.example", follow_redirects=False) as visitor:
+        answers = [visitor.get("/grants"), visitor.post("/login", data={"name": name, "password": SENTENCE})]
+        csrf = visitor.get("/account").text.partition('name="csrf" value="')[2].partition('"')[0]
+        answers += [visitor.post("/theme", data={"theme": "dark", "csrf": csrf}), visitor.get("/")]
+        said = [cookie for answer in answers for cookie in answer.headers.get_list("set-cookie")]
+    given = [cookie for cookie in said if "max-age=0" not in cookie.lower()]
+    assert {cookie.partition("=")[0] for cookie in given} >= {COOKIE, "rs_next", "theme"}
+    for cookie in given:
+        flags = {part.strip().lower() for part in cookie.split(";")}
+        assert {"secure", "httponly"} <= flags, cookie
+        assert {"samesite=lax", "samesite=strict"} & flags, cookie
+    assert all("max-age" in answer.headers["strict-transport-security"] for answer in answers)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil.example", "javascript:alert(1)", "/%0d%0ax"],
+)
+def test_signing_in_leads_nowhere_else(person: Make, stranger: Any, place: str) -> None:
+    name = person("viewer").name
+    stranger.client.cookies.set("rs_next", place, path="/login")
+    answer = stranger.post("/login", {"name": name, "password": SENTENCE})
+    where = answer.headers["location"]
+    assert where.startswith("/")
+    assert not where.startswith(("//", "/\\", "/\t"))
+
+
+def test_private_pages_are_kept_by_nobody_and_framed_by_nobody(person: Make) -> None:
+    admin = person("admin")
+    for path in ("/", "/ports/110", "/grants", "/grants/audit", "/policy", "/account", "/settings", "/scans", "/exposures"):
+        answer = admin.get(path)
+        assert answer.status_code == 200, path
+        assert answer.headers["cache-control"] == "no-store", path
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+# Single things of the account ------------------------------------------------------------------------------------------------
+
+
+def test_one_session_is_ended_and_the_others_stay(person: Make) -> None:
+    here, there = person("viewer"), person("viewer")
+    text = here.get("/account").text
+    ends = [part.partition('"')[0] for part in text.split('action="/account/sessions/')[1:]]
+    single = [each for each in ends if each != "end"]
+    assert len(single) == text.count('<button class="button risky">End</button>') >= 1
+    for each in single:
+        assert here.post(f"/account/sessions/{each}").status_code == 303
+    assert there.get("/account").status_code == 303
+    assert here.get("/account").status_code == 200
+    assert "no session of that id" in here.post("/account/sessions/0123456789abcdef/end").text
+
+
+def test_nobody_ends_the_session_of_somebody_else(site: Site, person: Make) -> None:
+    viewer, operator = person("viewer"), person("operator")
+    visitor = accounts.find_session(site.store, operator.client.cookies[COOKIE], time.time())
+    assert visitor is not None
+    assert viewer.post(f"/account/sessions/{visitor.session}/end").status_code == 422
+    assert operator.get("/account").status_code == 200
+
+
+def test_an_invitation_is_seen_and_taken_back(person: Make, stranger: Any) -> None:
+    admin = person("admin")
+    shown = admin.post("/settings/invite", {"role": "operator", "lasting": "3d"}).text
+    code = shown.partition("/setup/")[2].partition("<")[0]
+    assert stranger.get(f"/setup/{code}").status_code == 200
+    text = admin.get("/settings").text
+    assert "somebody as operator" in text
+    assert code not in text, "a link is shown once"
+    link = text.partition('action="/settings/links/')[2].partition("/")[0]
+    assert admin.post(f"/settings/links/{link}/withdraw").status_code == 303
+    assert "somebody as operator" not in admin.get("/settings").text
+    assert stranger.get(f"/setup/{code}").status_code == 404
+
+
+def test_a_bug_is_a_page_with_all_its_headers_and_without_data(person: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reconshield.jobs import grants
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("the password of the database is 12345")
+
+    monkeypatch.setattr(grants, "list_grants", broken)
+    answer = person("viewer").get("/grants")
+    assert answer.status_code == 500
+    assert "RuntimeError" in answer.text
+    assert "12345" not in answer.text
+    assert "content-security-policy" in answer.headers
+    assert answer.headers["cache-control"] == "no-store"
