@@ -113,6 +113,8 @@ class Detection:
     """What would show that it is what it looks like."""
     picture: Picture | None = None
     """Only of the worst, where somebody wants to see it."""
+    measures: tuple[tuple[str, float], ...] = ()
+    """What the score of a rhythm is the mean of, each from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,7 @@ ORDER = (
     "Refuted by a greeting of pop3 in a capture",
     "T1071 Application Layer Protocol, T1571 Non-Standard Port",
     "Rhythm: median 60 s, median deviation 0 s, 239 of 719 gaps drawn",
+    "Score 1.00 = (gaps 1.00 + sizes 1.00 + hours 1.00 + duration 1.00) ÷ 4; strong from 0.80, weak from 0.60",
     "Each row sums up a twelfth of the time",
     "conn.log zeek-conn 1,284,003 2",
     "Allowed by the policy, else rated: 1 conversation",

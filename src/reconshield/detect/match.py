@@ -189,6 +189,7 @@ def describe(scene: Scene, columns: list[Column], rhythms: Mapping[int, Rhythm],
         zone=scene.setting.policy.zones[zone].name if zone >= 0 else "",
         hours=rhythm.hours if rhythm else (),
         interval=rhythm.interval if rhythm else None,
+        measures=measures_of(rhythm) if rhythm else (),
         sample=(sample_of(scene, number),),
         confirmed=confirmation(scene, number, entries),
         refuted=refutation(scene, number, entries),
@@ -196,6 +197,11 @@ def describe(scene: Scene, columns: list[Column], rhythms: Mapping[int, Rhythm],
         attack=tuple(sorted({entry.source for entry in entries if entry.source.startswith("T")})),
         direction=direction_of(scene, number),
     )
+
+
+def measures_of(rhythm: Rhythm) -> tuple[tuple[str, float], ...]:
+    names = (("gaps", rhythm.gaps), ("sizes", rhythm.sizes), ("hours", rhythm.histogram), ("duration", rhythm.duration))
+    return tuple((name, round(value, 3)) for name, value in names)
 
 
 def interval_text(seconds: float) -> str:

@@ -158,6 +158,7 @@ def detection_line(detection: Detection, *, allowed: bool = False) -> DetectionL
         "direction": detection.direction,
         "allowed": allowed,
         "interval_s": detection.interval,
+        "measures": dict(detection.measures),
         "sample": list(detection.sample),
         "confirmed": detection.confirmed,
         "refuted": detection.refuted,

@@ -407,7 +407,8 @@ EvidencePart = TypedDict("EvidencePart", {"class": str, "points": int, "because"
 
 class DetectionLine(TypedDict):
     """A conversation that should be looked at. `id` is the same whenever it is seen; `held` says which rule kept the rating
-    down; `direction` is out, in, within or outside; `interval_s` is that of its rhythm.
+    down; `direction` is out, in, within or outside; `interval_s` is that of its rhythm, whose score is the mean of the
+    `measures` (gaps, sizes, hours, duration).
     """
 
     v: Literal[1]
@@ -431,6 +432,7 @@ class DetectionLine(TypedDict):
     direction: str
     allowed: bool
     interval_s: float | None
+    measures: dict[str, float]
     sample: list[str]
     confirmed: str
     refuted: str
