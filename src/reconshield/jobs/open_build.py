@@ -8,13 +8,14 @@ both                                                       -> the risk, once for
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
+from reconshield.addresses.arrays import endpoint_keys, find_keys
 from reconshield.jobs.context import NEW_SECONDS
 from reconshield.jobs.mass_rating import Context, Kind, Rater, facts_that_count, read_facts
 from reconshield.jobs.open_table import (
@@ -34,7 +35,7 @@ from reconshield.jobs.run_area import Cover, covers_of
 from reconshield.model import Confidence, Reason, State, Transport
 from reconshield.policy import Policy
 from reconshield.policy.judgement import judge
-from reconshield.policy.matching import Spoken
+from reconshield.policy.matching import PLACE, Spoken
 from reconshield.policy.verdict import KINDS, Measured
 from reconshield.report.result import NOT_BELIEVED
 from reconshield.scan.space import AddressSpace
@@ -45,13 +46,14 @@ from reconshield.store.observations import STORED, count_open_of
 from reconshield.store.runs import Run, find_run, run_key
 from reconshield.store.services import count_services_of
 from reconshield.store.standing import (
+    Heard,
     Place,
     count_findings_in,
+    heard_at,
+    heard_in,
     open_now,
     opened_by,
     revision_of,
-    spoken_at,
-    spoken_in,
 )
 
 RUNS = 1000
@@ -61,18 +63,17 @@ FEW, SINGLE = 50, 20_000
 """So few endpoints are looked up at once rather than a run read, and so many times in all. Of what is left then it is told when
 it opened."""
 EXPECTED = KINDS.index("expected")
-SEEN, SERVICE, CONFIDENCE, FACTS, NOTE = 3, 4, 5, 9, 10
-PLACES = {"service": SERVICE, "product": 6, "version": 7, "tls": 8, "name": 11}
-"""Where the columns of `store.standing` stand in its rows."""
+AT, CONFIDENCE, FACTS, NOTE = 3, 4, 8, 9
+PLACES = {"service": 3, "product": 5, "version": 6, "tls": 7, "name": 10}
+"""Where columns stand in the rows of `store.standing`."""
 
 
 @dataclass
 class Draft:
-    """A table while it is made. `spoke` has of each row what the newest run says that knows, `seen` when it was seen last."""
+    """A table while it is made. `facts` has the stored text of the facts of each row, None where nobody asked."""
 
     rows: Array
-    spoke: list[tuple[int, Sequence[Any]] | None]
-    seen: list[float | None]
+    facts: Array
     vantages: Names = field(default_factory=Names)
     services: Names = field(default_factory=Names)
     products: Names = field(default_factory=Names)
@@ -82,10 +83,20 @@ class Draft:
     runs: Names = field(default_factory=Names)
     forms: Names = field(default_factory=Names)
 
-    def codes(self, names: Names, texts: Sequence[str | None]) -> list[int]:
-        """The numbers of stored texts."""
-        known = {text: names.code(unescape_text(text) if text is not None else None) for text in dict.fromkeys(texts)}
-        return [known[text] for text in texts]
+    def note(self, rows: Array, spoke: Sequence[Any], which: Array) -> None:
+        """What speaks on rows: for each of them one of `spoke`."""
+        columns = list(zip(*spoke, strict=True))
+        texts = {"service": self.services, "product": self.products, "version": self.versions}
+        for name, names in (texts | {"tls": self.forms, "name": self.names}).items():
+            self.rows[name][rows] = codes_of(names, columns[PLACES[name]])[which]
+        self.rows["guess"][rows] = np.array([text == Confidence.GUESS for text in columns[CONFIDENCE]])[which]
+        self.facts[rows] = np.array(columns[FACTS], object)[which]
+
+
+def codes_of(names: Names, texts: Sequence[str | None]) -> Array:
+    """The numbers of stored texts."""
+    known = {text: names.code(unescape_text(text) if text is not None else None) for text in dict.fromkeys(texts)}
+    return np.array([known[text] for text in texts])
 
 
 def draft_of(size: int) -> Draft:
@@ -93,7 +104,7 @@ def draft_of(size: int) -> Draft:
     for name in ("service", "product", "version", "name", "tls", "score", "rating", "verdict", "run"):
         rows[name] = NONE
     rows["opened"] = rows["shut"] = rows["seen"] = rows["ends"] = np.nan
-    return Draft(rows, [None] * size, [None] * size)
+    return Draft(rows, np.full(size, None, object))
 
 
 def current_table(store: Store, policy: Policy | None, now: float) -> OpenTable:
@@ -116,11 +127,9 @@ def build_current(store: Store, policy: Policy | None, now: float) -> OpenTable:
         found = open_now(one)
         draft = draft_of(len(found))
         if found:
-            ips, ports, transports, vantages, opened, shut = zip(*found, strict=True)
-            halves = halves_of(ips)
-            draft.rows["hi"], draft.rows["lo"] = halves["hi"], halves["lo"]
-            draft.rows["port"], draft.rows["transport"], draft.rows["opened"] = ports, transports, opened
-            draft.rows["shut"] = [np.nan if at is None else at for at in shut]
+            *_, vantages, opened, shut = zip(*found, strict=True)
+            set_places(draft.rows, found)
+            draft.rows["opened"], draft.rows["shut"] = opened, np.array(shut, np.float64)  # None is NaN then
             draft.rows["vantage"] = [draft.vantages.code(vantage) for vantage in vantages]
             draft.rows = draft.rows[in_order(draft.rows)]
         covers = covers_of(one, ended_runs(one, RUNS)) if found else []
@@ -134,18 +143,17 @@ def build_run(store: Store, run: Run, policy: Policy | None, now: float) -> Open
     with store.snapshot() as one:
         with one.read() as connection:
             key = int(connection.execute(run_key(one, run.id)).scalar_one())
-        found = [row for row in spoken_in(one, run.id, key) if not (row[NOTE] or "").startswith(NOT_BELIEVED)]
-        draft = draft_of(len(found))
+        heard = believed(heard_in(one, run.id, key))
+        draft = draft_of(len(heard.seen))
         draft.vantages.code(run.vantage)
-        if found:
-            halves = halves_of(row[0] for row in found)
-            draft.rows["hi"], draft.rows["lo"] = halves["hi"], halves["lo"]
-            draft.rows["port"], draft.rows["transport"] = [row[1] for row in found], [row[2] for row in found]
+        if heard.seen:
+            set_places(draft.rows, heard.seen)
             draft.rows = draft.rows[in_order(draft.rows)]
-            places = places_of(draft.rows)
-            take(one, draft, dict(zip(places, range(len(found)), strict=True)), run.id, found)
+            take(one, draft, np.arange(len(draft.rows)), run.id, heard)
             since = opened_by(one, run.vantage, at)
-            times = np.array([since.get(place, (None, None)) for place in places], np.float64)  # None becomes NaN
+            times = np.array(
+                [since.get(place, (None, None)) for place in places_of(draft.rows)], np.float64
+            )  # None is NaN then
             draft.rows["opened"], draft.rows["shut"] = times[:, 0], times[:, 1]
     return finish(draft, policy, at, now)
 
@@ -164,44 +172,70 @@ def fill(store: Store, draft: Draft, vantage: int, covers: Sequence[Cover]) -> N
 
     Of what was seen but not asked no more than `WHOLE_RUNS` runs are, as elsewhere (`lookback.SERVICE_RUNS`).
     """
-    mine = np.flatnonzero(draft.rows["vantage"] == vantage)
-    left = dict(zip(places_of(draft.rows[mine]), mine.tolist(), strict=True))
+    left = np.flatnonzero(draft.rows["vantage"] == vantage)
     whole, single = WHOLE_RUNS, SINGLE
     for number, cover in enumerate(covers):
         if number >= WHOLE_RUNS:
-            left = {place: at for place, at in left.items() if draft.seen[at] is None}
-        if not left:
+            left = left[np.isnan(draft.rows["seen"][left])]
+        if len(left) == 0:
             return
-        if not may_have_seen(cover, draft.rows[list(left.values())]):
+        if not may_have_seen(cover, draft.rows[left]):
             continue
         if len(left) > FEW and whole:
-            rows: Sequence[Any] = spoken_in(store, cover.run.id, cover.run.key)
+            heard = heard_in(store, cover.run.id, cover.run.key)
             whole -= 1
         elif len(left) <= single:
-            rows = spoken_at(store, cover.run.id, cover.run.key, list(left))
+            heard = heard_at(store, cover.run.id, cover.run.key, places_of(draft.rows[left]))
             single -= len(left)
         else:
             return
-        take(store, draft, left, cover.run.id, rows)
+        left = take(store, draft, left, cover.run.id, heard)
 
 
-def take(store: Store, draft: Draft, left: dict[Place, int], run: str, rows: Iterable[Sequence[Any]]) -> None:
-    """Note what a run saw of those that are left, and strike off those of which it knows what speaks."""
-    code, findings = draft.runs.code(run), count_findings_in(store, run)
-    for row in rows:
-        place = row[0], row[1], row[2]
-        at = left.get(place)
-        if at is None:
-            continue
-        if draft.seen[at] is None:
-            draft.seen[at] = row[SEEN]
-        if row[SERVICE] is None and draft.spoke[at] is not None:
-            continue
-        draft.spoke[at] = code, row
-        if findings:
-            draft.rows["findings"][at] = findings.get(place, 0)
-        if row[SERVICE] is not None:
-            del left[place]
+def take(store: Store, draft: Draft, left: Array, run: str, heard: Heard) -> Array:
+    """Note what a run says of the rows that are left. Those of which it does not know what speaks are left then."""
+    seen, spoke = find(draft.rows[left], heard.seen), find(draft.rows[left], heard.spoke)
+    new = (seen >= 0) & np.isnan(draft.rows["seen"][left])
+    draft.rows["run"][left[new | (spoke >= 0)]] = draft.runs.code(run)
+    if new.any():
+        draft.rows["seen"][left[new]] = np.array([row[AT] for row in heard.seen])[seen[new]]
+    known = left[spoke >= 0]
+    if len(known):
+        draft.note(known, heard.spoke, spoke[spoke >= 0])
+        findings = count_findings_in(store, run)
+        which = find(draft.rows[known], findings)
+        if (which >= 0).any():
+            draft.rows["findings"][known[which >= 0]] = np.array([row[AT] for row in findings])[which[which >= 0]]
+    rest: Array = left[spoke < 0]
+    return rest
+
+
+def find(rows: Array, among: Sequence[Any]) -> Array:
+    """For each row the place of its endpoint among others as the tables have them, -1 for none."""
+    if not len(among):
+        return np.full(len(rows), NONE)
+    theirs = np.zeros(len(among), PLACE)
+    set_places(theirs, among)
+    ours, keys = endpoint_keys(rows, theirs)
+    order = np.argsort(keys)
+    found = find_keys(ours, keys[order])
+    return np.where(found >= 0, order[found], NONE)
+
+
+def set_places(rows: Array, stored: Sequence[Any]) -> None:
+    """The endpoints of rows of a table: address, port, transport come first in it."""
+    ips, ports, transports, *_ = zip(*stored, strict=True)
+    halves = halves_of(ips)
+    rows["hi"], rows["lo"], rows["port"], rows["transport"] = halves["hi"], halves["lo"], ports, transports
+
+
+def believed(heard: Heard) -> Heard:
+    """Without the endpoints that look open and are not believed to be."""
+    doubted = {(row[0], row[1], row[2]) for row in heard.spoke if (row[NOTE] or "").startswith(NOT_BELIEVED)}
+    if not doubted:
+        return heard
+    seen, spoke = ([row for row in rows if (row[0], row[1], row[2]) not in doubted] for rows in heard)
+    return Heard(seen, spoke)
 
 
 def may_have_seen(cover: Cover, rows: Array) -> bool:
@@ -219,16 +253,15 @@ def may_have_seen(cover: Cover, rows: Array) -> bool:
 def finish(draft: Draft, policy: Policy | None, at: float, now: float) -> OpenTable:
     """Zones, verdicts and risks as of `at`."""
     rows = draft.rows
-    spoke, facts = set_columns(draft)
     rows["seen"] = np.where(np.isnan(rows["seen"]), rows["opened"], rows["seen"])
     rows["zone"] = zone_codes(policy, draft.zones, rows["hi"], rows["lo"])
     if policy is not None:
         for code, vantage in enumerate(draft.vantages.texts):
             mine = np.flatnonzero(rows["vantage"] == code)
             rows["verdict"][mine] = verdicts_on(draft, policy, rows[mine], vantage, at)
-    rate_rows(draft, policy, spoke, facts, at)
+    rate_rows(draft, policy, at)
     rows["rating"] = rating_codes(rows["score"])
-    names = {name: getattr(draft, name) for name in Draft.__dataclass_fields__ if name not in {"rows", "spoke", "seen"}}
+    names = {name: getattr(draft, name) for name in Draft.__dataclass_fields__ if name not in {"rows", "facts"}}
     seen_open = rows["opened"][~np.isnan(rows["shut"])].tolist() if at == now else []
     return OpenTable(rows, now, moments_ahead(policy, seen_open, NEW_SECONDS, now), policy is not None, **names)
 
@@ -244,28 +277,10 @@ def verdicts_on(draft: Draft, policy: Policy, rows: Array, vantage: str, at: flo
     return judge(policy, Measured(seen, vantage, at, spoken=spoken), at, open_only=True).kinds
 
 
-def set_columns(draft: Draft) -> tuple[Array, list[str]]:
-    """What the runs say into the columns. The places of rows that somebody spoke to, and the stored facts of each."""
-    seen = [(at, *pair) for at, pair in enumerate(draft.spoke) if pair is not None]
-    spoke = [(at, row) for at, _, row in seen if row[SERVICE] is not None]
-    if seen:
-        places, runs, _ = zip(*seen, strict=True)
-        draft.rows["run"][list(places)] = runs
-        draft.rows["seen"][list(places)] = [draft.seen[at] for at in places]
-    if not spoke:
-        return np.zeros(0, np.int64), []
-    where = np.array([at for at, _ in spoke])
-    columns = list(zip(*(row for _, row in spoke), strict=True))
-    texts = (("service", draft.services), ("product", draft.products), ("version", draft.versions))
-    for name, names in (*texts, ("tls", draft.forms), ("name", draft.names)):
-        draft.rows[name][where] = draft.codes(names, columns[PLACES[name]])
-    draft.rows["guess"][where] = [text == Confidence.GUESS for text in columns[CONFIDENCE]]
-    return where, list(columns[FACTS])
-
-
-def rate_rows(draft: Draft, policy: Policy | None, spoke: Array, facts: Sequence[str], at: float) -> None:
+def rate_rows(draft: Draft, policy: Policy | None, at: float) -> None:
     """The score of every row that somebody spoke to, and when its certificate ends."""
-    rows, rater = draft.rows[spoke], Rater("", at)
+    spoke = np.flatnonzero(draft.rows["service"] >= 0)
+    rows, facts, rater = draft.rows[spoke], draft.facts[spoke].tolist(), Rater("", at)
     secure = np.array([False, *(zone.secure for zone in policy.zones)] if policy else [False])
     new = ~np.isnan(rows["shut"]) & (at - rows["opened"] < NEW_SECONDS)
     read = {text: read_facts(text) for text in dict.fromkeys(facts)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, bindparam, func, select, text
+from sqlalchemy import bindparam, func, select, text
 
 from reconshield.store.db import Store
 from reconshield.store.tables import EXPOSURES, FINDINGS, RUNS
@@ -16,15 +16,11 @@ from reconshield.store.tables import EXPOSURES, FINDINGS, RUNS
 CHUNK = 300
 """Endpoints, or runs, that one question names."""
 
-SPOKE = "s.service, s.confidence, s.product, s.version, s.tls, s.facts, s.note, s.name"
-JOINED = (
-    " FROM observations o LEFT JOIN services s ON s.workspace = :workspace AND s.run = :run"
-    " AND s.ip = o.ip AND s.port = o.port AND s.transport = o.transport WHERE o.run_key = :key"
-)
-OF_RUN = text(f"SELECT o.ip, o.port, o.transport, o.at, {SPOKE}{JOINED}")
-OF_ENDPOINT = text(  # S608 - constants; by the whole key of both tables
-    f"SELECT o.ip, o.port, o.transport, o.at, {SPOKE}{JOINED} AND o.port = :port AND o.transport = :transport AND o.ip = :ip"
-)
+SEEN_IN = text("SELECT ip, port, transport, at FROM observations WHERE run_key = :key")
+SPOKE = "ip, port, transport, service, confidence, product, version, tls, facts, note, name"
+SPOKE_IN = text(f"SELECT {SPOKE} FROM services WHERE workspace = :workspace AND run = :run")  # noqa: S608 - constants
+ONE = " AND ip = :ip AND port = :port AND transport = :transport"
+SEEN_AT, SPOKE_AT = text(f"{SEEN_IN.text}{ONE}"), text(f"{SPOKE_IN.text}{ONE}")
 OPEN_NOW = select(
     EXPOSURES.c.ip,
     EXPOSURES.c.port,
@@ -36,6 +32,15 @@ OPEN_NOW = select(
 
 Place = tuple[bytes, int, int]
 """Packed address, port, transport: an endpoint as the tables have it."""
+
+
+class Heard(NamedTuple):
+    """What a run says of open endpoints. `seen`: address, port, transport, when. `spoke`, where somebody asked: address, port,
+    transport, service, confidence, product, version, TLS, facts, note, name.
+    """
+
+    seen: list[Any]
+    spoke: list[Any]
 
 
 class Revision(NamedTuple):
@@ -84,30 +89,32 @@ def opened_by(store: Store, vantage: str, moment: float) -> dict[Place, tuple[fl
         return {(ip, port, transport): (at, shut) for ip, port, transport, at, shut in connection.execute(query)}
 
 
-def spoken_in(store: Store, run_id: str, key: int) -> Sequence[Any]:
-    """Every open endpoint of a run: address, port, transport, when, and what spoke."""
-    with store.read() as connection:
-        return connection.execute(OF_RUN, {"workspace": store.workspace, "run": run_id, "key": key}).all()
-
-
-def spoken_at(store: Store, run_id: str, key: int, places: Sequence[Place]) -> list[Row[Any]]:
-    """The same of a few endpoints, those that the run has."""
+def heard_in(store: Store, run_id: str, key: int) -> Heard:
+    """Everything that a run found open. Two looks in the order of the tables: joined row by row they take twice as long."""
     given = {"workspace": store.workspace, "run": run_id, "key": key}
-    found: list[Row[Any]] = []
+    with store.read() as connection:
+        return Heard(list(connection.execute(SEEN_IN, given)), list(connection.execute(SPOKE_IN, given)))
+
+
+def heard_at(store: Store, run_id: str, key: int, places: Sequence[Place]) -> Heard:
+    """The same of a few endpoints, those that the run has."""
+    found = Heard([], [])
     with store.read() as connection:
         for ip, port, transport in places:
-            found += connection.execute(OF_ENDPOINT, given | {"ip": ip, "port": port, "transport": transport}).all()
+            given = {"workspace": store.workspace, "run": run_id, "key": key, "ip": ip, "port": port, "transport": transport}
+            found.seen.extend(connection.execute(SEEN_AT, given))
+            found.spoke.extend(connection.execute(SPOKE_AT, given))
     return found
 
 
-def count_findings_in(store: Store, run_id: str) -> dict[Place, int]:
-    """How many findings each endpoint of a run has; those without any are left out."""
+def count_findings_in(store: Store, run_id: str) -> list[Any]:
+    """How many findings each endpoint of a run has: address, port, transport, number; those without any are left out."""
     place = (FINDINGS.c.ip, FINDINGS.c.port, FINDINGS.c.transport)
     query = (
         select(*place, func.count()).where(FINDINGS.c.workspace == store.workspace, FINDINGS.c.run == run_id).group_by(*place)
     )
     with store.read() as connection:
-        return {(bytes(ip), port, transport): number for ip, port, transport, number in connection.execute(query)}
+        return list(connection.execute(query))
 
 
 def closed_since(store: Store, since: float) -> list[tuple[float, float]]:
