@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from detect.reading import flows_in
 from reconshield.detect import pairing as module
-from reconshield.detect.builder import Builder
-from reconshield.detect.flows import Mark
+from reconshield.detect.flows import Item, Mark
 from reconshield.detect.pairing import ACK, FIN, RST, SYN, Half, Pairing, role_of
 
 C, S = "10.0.0.5", "203.0.113.7"
@@ -24,13 +25,13 @@ def back(at: float, flags: int = -1, packets: int = 4, *, port: int = 80, transp
     return Half(2, at, at + 1, S, C, port, 40_000, transport, flags, 900, packets, role_of(flags, packets))
 
 
-def flows_of(*halves: Half, gap: float = 15, complete: bool = True) -> list[dict[str, Any]]:
-    builder = Builder()
-    pairing = Pairing(builder, gap, complete=complete)
-    for half in halves:
+def flows_of(*halves: Half, gap: float = 15, complete: bool = True, batch: int = 1000) -> list[dict[str, Any]]:
+    pairing, items = Pairing("record", gap, complete=complete), list[Item]()
+    for number, half in enumerate(halves, 1):
         pairing.add(half)
-    pairing.finish()
-    return flows_in(list(builder.take()))
+        if number % batch == 0:
+            items += pairing.take()
+    return flows_in([*items, *pairing.finish()])
 
 
 NAN = float("nan")
@@ -54,8 +55,9 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("halves", "wanted"), TABLE)
-def test_what_records_mean_together(halves: tuple[Half, ...], wanted: tuple[object, ...]) -> None:
-    (flow,) = flows_of(*halves)
+@pytest.mark.parametrize("batch", [1, 1000])
+def test_what_records_mean_together(halves: tuple[Half, ...], wanted: tuple[object, ...], batch: int) -> None:
+    (flow,) = flows_of(*halves, batch=batch)
     assert (flow["src"], flow["state"], flow["marks"], flow["octets"]) == wanted
 
 
@@ -68,8 +70,65 @@ def test_where_not_every_packet_is_told_silence_means_nothing() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_OPEN", 3)
-    halves = [there(0, ALL, port=port) for port in range(1, 11)] + [back(0.5, ALL, port=10), back(0.5, ALL, port=1)]
-    flows = flows_of(*halves)
+    monkeypatch.setattr(module, "MOST_OPEN", 4)
+    halves = [there(at, ALL, port=at + 1) for at in range(10)] + [back(9.5, ALL, port=10), back(9.5, ALL, port=1)]
+    flows = flows_of(*halves, batch=3)
     assert sum(flow["octets"][0] for flow in flows if flow["octets"][0] > 0) == 1000
     assert [flow["ends"][1] for flow in flows if flow["state"] == "established"] == [10]
+
+
+HALVES = st.lists(
+    st.tuples(
+        *(st.integers(0, 1), st.booleans(), st.integers(0, 40), st.integers(0, 20), st.sampled_from([6, 17])),
+        *(
+            st.sampled_from([-1, SYN, ACK, SYN | ACK, RST, ALL]),
+            st.integers(-1, 9),
+            st.sampled_from([-1, -1, 0, 1]),
+            st.booleans(),
+        ),
+    ),
+    max_size=30,
+)
+
+
+@given(HALVES, st.integers(1, 7))
+def test_the_order_of_records_and_the_size_of_batches_mean_nothing(made: list[tuple[Any, ...]], batch: int) -> None:
+    halves = [
+        Half(
+            7,
+            start + number / 1000,
+            start + lasts + 1.0,
+            S if turned else C,
+            C if turned else S,
+            80 if turned else 40_000 + host,
+            40_000 + host if turned else 80,
+            transport,
+            flags if transport == 6 else -1,
+            octets,
+            octets,
+            role_of(flags, octets) if transport == 6 else 0,
+            view=view,
+            both=both,
+        )
+        for number, (host, turned, start, lasts, transport, flags, octets, view, both) in enumerate(made)
+    ]
+    whole = flows_of(*halves)
+    assert sorted(map(str, flows_of(*sorted(halves, key=lambda half: half.start), batch=batch))) == sorted(map(str, whole))
+    assert sorted(map(str, flows_of(*sorted(halves, key=lambda half: half.start)))) == sorted(map(str, whole))
+    assert [spans(halves, flow) for flow in whole] == [1] * len(whole)
+
+
+def spans(halves: list[Half], flow: dict[str, Any]) -> int:
+    """How many stretches without a pause the records of a flow's ends have from its beginning on, up to its end: one."""
+    ends = {(flow["src"], flow["ends"][0]), (flow["dst"], flow["ends"][1])}
+    mine = sorted(
+        (half.start, half.end)
+        for half in halves
+        if {(half.src, half.sport), (half.dst, half.dport)} == ends and half.transport == flow["transport"]
+    )
+    begins, latest = [], float("-inf")
+    for start, end in mine:
+        if start > latest + 15:
+            begins.append(start)
+        latest = max(latest, end)
+    return begins.count(flow["start"])

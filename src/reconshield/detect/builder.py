@@ -67,37 +67,45 @@ class Builder:
         number, start, end, src, dst, sport, dport, transport, state, marks, app, *counts = columns
         rows["record"] = number
         for name, times in (("start", start), ("end", end)):
-            moments = np.array(times, np.float64)
-            rows[name] = np.where((moments >= 0) & (moments < LATEST), moments, np.nan)
+            rows[name] = read_moments(times)
         rows["transport"], rows["state"], rows["marks"] = transport, state, marks
         right = np.ones(rows.size, bool)
         for name, texts in (("src", src), ("dst", dst)):
-            halves = self._halves(texts)
+            halves = find_halves(texts, self._addresses)
             rows[f"{name}_hi"], rows[f"{name}_lo"] = halves[:, 0], halves[:, 1]
-            yield from self._name_bad(number, right, (halves != 0).any(axis=1), "no address", texts)
+            yield from name_bad(self._place, number, right, (halves != 0).any(axis=1), "no address", texts)
         for name, values in (("sport", sport), ("dport", dport)):
             port = whole_numbers(values, 0)
-            yield from self._name_bad(number, right, (port >= 0) & (port <= 65_535), "no port", values)
+            yield from name_bad(self._place, number, right, (port >= 0) & (port <= 65_535), "no port", values)
             rows[name] = port & 0xFFFF
         rows["app"] = [self.names.number(name) for name in app]
         for name, values in zip(("sent", "received", "sent_packets", "received_packets"), counts, strict=True):
             rows[name] = whole_numbers(values, NOT_KNOWN)
         yield Flows(rows if right.all() else rows[right], self.names.all)
 
-    def _halves(self, texts: Iterable[Any]) -> NDArray[np.uint64]:
-        known = self._addresses
-        if len(known) > MOST_ADDRESSES:
-            known.clear()
-        for text in set(texts) - known.keys():
-            known[text] = read_address(text)
-        return np.array([known[text] for text in texts], np.uint64)
 
-    def _name_bad(
-        self, number: Sequence[int], right: NDArray[np.bool_], fine: NDArray[np.bool_], why: str, values: Sequence[Any]
-    ) -> Iterator[Bad]:
-        for at in np.flatnonzero(right & ~fine).tolist():
-            yield Bad(f"{self._place} {number[at]}", f"{str(values[at])[:60]!r} is {why}")
-        right &= fine
+def read_moments(times: Sequence[float]) -> NDArray[np.float64]:
+    """Unix seconds, NaN for what is no time of a flow."""
+    moments = np.array(times, np.float64)
+    return np.where((moments >= 0) & (moments < LATEST), moments, np.nan)
+
+
+def find_halves(texts: Iterable[Any], known: dict[Any, tuple[int, int]]) -> NDArray[np.uint64]:
+    """The halves of each address, a row each; `known` are those met before, which it adds to."""
+    if len(known) > MOST_ADDRESSES:
+        known.clear()
+    for text in set(texts) - known.keys():
+        known[text] = read_address(text)
+    return np.array([known[text] for text in texts], np.uint64)
+
+
+def name_bad(
+    place: str, number: Sequence[int], right: NDArray[np.bool_], fine: NDArray[np.bool_], why: str, values: Sequence[Any]
+) -> Iterator[Bad]:
+    """A fault for each record that was right and is not `fine`; takes them out of `right`."""
+    for at in np.flatnonzero(right & ~fine).tolist():
+        yield Bad(f"{place} {number[at]}", f"{str(values[at])[:60]!r} is {why}")
+    right &= fine
 
 
 def whole_numbers(values: Sequence[Any], unknown: int) -> NDArray[np.int64]:

@@ -14,7 +14,6 @@ import struct
 from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass, field
 
-from reconshield.detect.builder import Builder
 from reconshield.detect.exported import Export, halves_of
 from reconshield.detect.flows import Bad, Chunks, Cut, Item, Note
 from reconshield.detect.octets import Octets
@@ -46,7 +45,6 @@ Key = tuple[int, int, int]
 class State:
     """What is known from the packets so far."""
 
-    builder: Builder = field(default_factory=lambda: Builder("packet"))
     templates: dict[Key, Template] = field(default_factory=dict)
     waiting: dict[Key, list[tuple[Export, bytes]]] = field(default_factory=dict)
     held: int = 0
@@ -67,7 +65,7 @@ class Exports:
 
     def __init__(self) -> None:
         self._state = State()
-        self._pairing = Pairing(self._state.builder, JOIN)
+        self._pairing = Pairing("packet", JOIN)
 
     def read(self, chunks: Chunks) -> Iterator[Item]:
         state, octets = self._state, Octets(chunks)
@@ -84,10 +82,9 @@ class Exports:
             state.packet += 1
             state.versions.add(version)
             yield from self._read_v5(octets) if version == V5 else self._read_sets(octets, version)
-            if state.builder.full:
-                yield from state.builder.take()
-        self._pairing.finish()
-        yield from state.builder.take()
+            if self._pairing.full:
+                yield from self._pairing.take()
+        yield from self._pairing.finish()
         yield from self._remarks()
 
     def _expected(self, version: int, octets: Octets) -> bool:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 import orjson
 
-from reconshield.detect.builder import Builder
 from reconshield.detect.flows import Bad, Chunks, Item, Note, Reader
 from reconshield.detect.pairing import ACK, FIN, PSH, RST, SYN, Half, Pairing, role_of
 from reconshield.detect.pieces import TooLong, cut_lines
@@ -52,8 +51,7 @@ def read(chunks: Chunks) -> Iterator[Item]:
 
 
 def read_dated(chunks: Chunks, changed: float | None) -> Iterator[Item]:
-    builder, clock = Builder(), Clock(changed)
-    pairing = Pairing(builder, GAP, TCP_GAP, complete=False)
+    clock, pairing = Clock(changed), Pairing("line", GAP, TCP_GAP, complete=False)
     for piece in cut_lines(chunks):
         if isinstance(piece, TooLong):
             yield Bad(f"line {piece.line}", "the line is longer than 1 MiB")
@@ -70,10 +68,9 @@ def read_dated(chunks: Chunks, changed: float | None) -> Iterator[Item]:
                 pairing.add(read_packet(line, place, number, clock))
             except ValueError as error:
                 yield Bad(f"line {number}", str(error))
-            if builder.full:
-                yield from builder.take()
-    pairing.finish()
-    yield from builder.take()
+            if pairing.full:
+                yield from pairing.take()
+    yield from pairing.finish()
     yield from map(Note, clock.remarks())
 
 
