@@ -6,7 +6,7 @@ One file of each format, made here (seeded): 5,000 inside hosts, 20,000 servers,
 is a conversation of its own, which is the worst case. Each is read by its reader alone, and read and judged by
 `jobs.detect.detect_files`, as `detect run` does it, each in a process of its own, so that the peak memory is the latter's.
 Rates are by the CPU time of the process, which is what a core does; the clock is beside it. The goal is for reading. EVE has
-a fifth of the rows, the capture a tenth. Nothing is extrapolated: the memory is that of the rows given. The peers read the same
+a fifth of the rows, the others a tenth. Nothing is extrapolated: the memory is that of the rows given. The peers read the same
 files where they are installed; they only cut or count, and judge nothing.
 """
 
@@ -32,6 +32,8 @@ from reconshield.policy.zones import map_zones
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from detect.captures import ZEEK_FIELDS, conversation, pcap
+from detect.exporters import argus, v5, v5_record
+from detect.hostlogs import iso_stamp, packet
 
 BEGIN = 1_795_000_000.0
 GOALS = {"zeek": 400_000, "vpc": 400_000, "eve": 150_000, "pcap": 250_000}
@@ -134,9 +136,51 @@ def write_pcap(path: Path, count: int) -> int:
     return written
 
 
-WRITERS = {"zeek": write_zeek, "vpc": write_vpc, "eve": write_eve, "pcap": write_pcap}
-UNITS = {"zeek": "rows", "vpc": "rows", "eve": "rows", "pcap": "packets"}
-SHARES = {"zeek": 1, "vpc": 1, "eve": 5, "pcap": 10}
+def write_netflow(path: Path, count: int) -> int:
+    """NetFlow v5: both directions of each flow, thirty records in a packet."""
+    with path.open("wb") as file:
+        records: list[bytes] = []
+        for number, (at, src, dst, port, transport, _, sent, received) in enumerate(choose(count // 2)):
+            sport, more = 20_000 + number % 40_000, {"proto": 6 if transport == "tcp" else 17, "packets": 6}
+            records.append(v5_record(src, dst, sport, port, octets=sent, begin=at, end=at + 1, **more))
+            records.append(v5_record(dst, src, port, sport, octets=received, begin=at + 0.1, end=at + 1, **more))
+            if len(records) == 30:
+                file.write(v5(*records, at=at + 15))
+                records.clear()
+        if records:
+            file.write(v5(*records, at=at + 15))
+    return count // 2 * 2
+
+
+def write_netfilter(path: Path, count: int) -> int:
+    with path.open("wb") as file:
+        for number, (at, src, dst, port, transport, *_) in enumerate(choose(count)):
+            said = packet(src, dst, port, proto=transport.upper(), sport=20_000 + number % 40_000)
+            file.write(f"{iso_stamp(at)} gate kernel: [UFW BLOCK] {said}\n".encode())
+    return count
+
+
+def write_argus(path: Path, count: int) -> int:
+    def row(number: int, found: tuple[float, str, str, int, str, str, int, int]) -> str:
+        at, src, dst, port, transport, _, sent, received = found
+        ends = f"{src},{20_000 + number % 40_000},   ->,{dst},{port}"
+        return f"{at:.6f},0.25,{transport},{ends},CON,13,{sent + received},{sent}"
+
+    path.write_bytes(argus(*(row(number, found) for number, found in enumerate(choose(count)))))
+    return count
+
+
+WRITERS = {
+    "zeek": write_zeek,
+    "vpc": write_vpc,
+    "eve": write_eve,
+    "pcap": write_pcap,
+    "netflow": write_netflow,
+    "netfilter": write_netfilter,
+    "argus": write_argus,
+}
+UNITS = {"pcap": "packets"}
+SHARES = {"zeek": 1, "vpc": 1, "eve": 5}
 
 
 def read_and_judge(path: Path) -> None:
@@ -188,7 +232,7 @@ def installed(name: str) -> bool:
 
 
 def measure_peers(format_: str, path: Path, count: int, ours: float) -> None:
-    for name, what in PEERS[format_]:
+    for name, what in PEERS.get(format_, ()):
         if not installed(name):
             print(f"  {name}: not installed, not compared")
             continue
@@ -203,20 +247,22 @@ def measure_peers(format_: str, path: Path, count: int, ours: float) -> None:
         if done.returncode:
             print(f"  {name}: failed: {done.stderr.strip()[-120:]}")
             continue
-        print(f"  {name}: {count / used:,.0f} {UNITS[format_]}/s of CPU; ours is {ours * used / count:.2f} times that")
+        print(
+            f"  {name}: {count / used:,.0f} {UNITS.get(format_, 'rows')}/s of CPU; ours is {ours * used / count:.2f} times that"
+        )
 
 
 def measure(format_: str, folder: Path, rows: int) -> None:
     path = folder / f"bench.{format_}"
-    count = WRITERS[format_](path, rows // SHARES[format_])
+    count = WRITERS[format_](path, rows // SHARES.get(format_, 10))
     done = subprocess.run([sys.executable, __file__, "--read", str(path)], capture_output=True, text=True, check=True)
     seconds, used, peak, conversations, bad = json.loads(done.stdout)
     done = subprocess.run([sys.executable, __file__, "--alone", str(path)], capture_output=True, text=True, check=True)
-    rate, unit = count / json.loads(done.stdout), UNITS[format_]
-    goal = "reached" if rate >= GOALS[format_] else "missed"
+    rate, unit = count / json.loads(done.stdout), UNITS.get(format_, "rows")
+    goal = f"{GOALS[format_]:,}: {'reached' if rate >= GOALS[format_] else 'missed'}" if format_ in GOALS else "none"
     memory = "reached" if peak <= MEMORY_GOAL else "missed"
     print(f"{format_}: {count:,} {unit}, {path.stat().st_size >> 20} MB, {conversations:,} conversations, {bad} bad")
-    print(f"  read: {rate:,.0f} {unit}/s of CPU   goal {GOALS[format_]:,}: {goal}")
+    print(f"  read: {rate:,.0f} {unit}/s of CPU   goal {goal}")
     print(f"  read and judged: {count / used:,.0f} {unit}/s of CPU ({seconds:.2f} s by the clock, {used:.2f} s CPU)")
     print(f"  peak {peak:.0f} MB at {count:,} {unit}   goal {MEMORY_GOAL}: {memory}", flush=True)
     measure_peers(format_, path, count, rate)
