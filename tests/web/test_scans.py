@@ -317,6 +317,8 @@ def test_the_evidence_marks_the_turn_that_decides(ended: str, pop3: Listener, pe
     decisive = seen.split('class="decides"')[1].split("</li>")[0]
     assert "CAPA\\r\\n" in decisive
     assert "SASL PLAIN" in decisive
+    assert "44 base = 44" in seen
+    assert "login in clear" in seen[seen.index("The arithmetic") :]
     for words in ("pop3-cleartext-login", "Refuted if", "Not sent", "nobody&#39;s name", "Rung", "Verify by re-scan"):
         assert words in seen
     silent = person("viewer").get(f"/scans/{ended}/evidence/{HOST}:7/tcp").text
@@ -488,9 +490,11 @@ def test_a_run_of_another_process_is_shown_as_far_as_it_is_saved(granted: Site, 
     assert f'action="/scans/{run}/stop"' not in page
     assert "Resume here" in page
     assert "running elsewhere" in person("viewer").get("/scans").text
+    assert "running elsewhere" in person("viewer").get("/scans/running").text
     assert person("operator").post(f"/scans/{run}/resume").status_code == 303
     until_ended(granted, run)
     assert "500 of 500" in person("viewer").get(f"/scans/{run}").text
+    assert "No scan is being measured any more" in person("viewer").get("/scans/running").text
 
 
 def test_an_import_that_was_not_finished_shows_no_result(granted: Site, person: Make) -> None:

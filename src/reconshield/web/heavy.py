@@ -30,10 +30,14 @@ class Busy(UserError):
     """Others are being served; there is room again soon."""
 
 
+def is_large(run: Run) -> bool:
+    return int((run.summary or {}).get("open", 0)) > LARGE
+
+
 @contextmanager
 def room_for(*runs: Run) -> Iterator[None]:
     """Holds a place while large runs are read. Raises Busy when none becomes free in time."""
-    if max(int((run.summary or {}).get("open", 0)) for run in runs) <= LARGE:
+    if not any(map(is_large, runs)):
         yield
         return
     if not SLOTS.acquire(timeout=PATIENCE):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
 from reconshield import __version__
 from reconshield.errors import UserError
+from reconshield.jobs.context import load_context
 from reconshield.jobs.evidence import load_evidence
 from reconshield.report.dialogue import (
     dialogue,
@@ -20,10 +22,12 @@ from reconshield.report.dialogue import (
 )
 from reconshield.report.evidence import EndpointEvidence, because
 from reconshield.report.lines import dump_lines
+from reconshield.store.runs import Run
 from reconshield.web.call import Call
 from reconshield.web.door import Viewer
 from reconshield.web.failures import Missing
 from reconshield.web.frame import page
+from reconshield.web.heavy import is_large
 from reconshield.web.runs import exact_run
 
 ROUTER = APIRouter(include_in_schema=False)
@@ -36,7 +40,7 @@ FILES = {"text": ("text/plain; charset=utf-8", "txt"), "json": ("application/x-n
 def show_evidence(call: Viewer, run_id: str, endpoint: str, form: str = "text", check: str = "", file: str = "") -> Response:
     """The dialogue as text or in hexadecimal, for one of its findings; or as a file."""
     run = exact_run(call, run_id)
-    seen = load(call, run.id, endpoint)
+    seen = in_context(call, run, load(call, run.id, endpoint))
     if file:
         return as_file(seen, file)
     findings = worst_first(seen)
@@ -51,6 +55,7 @@ def show_evidence(call: Viewer, run_id: str, endpoint: str, form: str = "text", 
         seen=seen,
         service=seen.service.service if seen.service else None,
         rated=seen.service,
+        large=is_large(run),
         findings=findings,
         chosen=chosen,
         because=because(chosen) if chosen else None,
@@ -72,6 +77,17 @@ def load(call: Call, run_id: str, endpoint: str) -> EndpointEvidence:
         return load_evidence(call.store, run_id, endpoint[:200])
     except UserError as error:
         raise Missing(f"{endpoint[:80]} in run {run_id}") from error
+
+
+def in_context(call: Call, run: Run, seen: EndpointEvidence) -> EndpointEvidence:
+    """With the risk that it has where and when it is, as the table of the run shows it.
+
+    Of a large run that takes too long for one endpoint: there the risk stays that of what answers.
+    """
+    if seen.service is None or is_large(run):
+        return seen
+    rated = load_context(call.store, run, call.policy()[0]).rate(seen.service.service)
+    return replace(seen, service=rated, findings=tuple(replace(finding, risk=rated.risk) for finding in seen.findings))
 
 
 def as_file(seen: EndpointEvidence, kind: str) -> Response:

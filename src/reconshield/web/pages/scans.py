@@ -59,6 +59,12 @@ def scans(call: Viewer, state: str = "", after: str = "") -> Response:
     )
 
 
+@ROUTER.get("/scans/running")
+def show_running(call: Viewer) -> Response:
+    """The part of the list that changes while one looks at it."""
+    return HTMLResponse(render(call, "scans_running.html.j2", running=running_states(call), ended=True))
+
+
 def running_states(call: Call) -> list[tuple[Any, LiveState]]:
     """What is being measured or waits, with the head of each: here with all that is known, elsewhere as far as it is saved."""
     here = {state.run: state for state in call.site.live.running(call.who.workspace)}
