@@ -6,8 +6,8 @@ with 60 KB and weighs 200 KB with every script, and lets 100 browsers watch a sc
 The real `reconshield serve` in a process of its own, on loopback, over a database in which every one of RUNS runs found
 HOSTS x PORTS endpoints open (a million observations unless said otherwise). Requests bring a session and go to a hundred
 different pages of ports in turn, open and not open here. Pages a second come from `wrk` where it is installed, else from a
-client of this file, which shares the machine's cores with the app; which one it was is printed. Server time is the CPU that
-the app's process took for a request, which other work on the machine does not change, and the clock of one visitor alone.
+client of this file, which shares the machine's cores with the app; which one it was is printed. Beside the clock stands the CPU
+that the app's process took for a request: on a machine that is busy with other things only that says something of the app.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ from urllib.parse import urlencode, urlsplit
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import many_runs
-from reconshield.access import Failures
+from reconshield.access import Failures, Role
 from reconshield.jobs import accounts
 from reconshield.jobs.grants import add_grant
-from reconshield.store.db import open_store
+from reconshield.store.db import Store, open_store
 from reconshield.store.sessions import save_failures
 
 TICKS = os.sysconf("SC_CLK_TCK")
-WATCHERS, LOOPBACK = 100, "127.77.0.0/24"
+WATCHERS, ACCOUNTS, LOOPBACK = 100, 10, "127.77.0.0/24"
+SENTENCE = "a long enough sentence"
 OPEN_SHARE = 50
 """Of a hundred pages so many are of ports that are open here, on every host; the others are documented ones."""
 WRK = """
@@ -65,9 +66,14 @@ class Served:
     process: subprocess.Popen[str]
     host: str
     port: int
-    cookie: str
+    cookies: list[str]
     csrf: str
     ready: float
+
+    @property
+    def cookie(self) -> str:
+        """Of the administrator."""
+        return self.cookies[0]
 
     @property
     def cpu(self) -> float:
@@ -101,8 +107,8 @@ def line(what: str, wanted: str, measured: str, fits: bool) -> None:
     print(f"{what:<44} wanted {wanted:<14} measured {measured:<44} {'ok' if fits else 'NOT MET'}", flush=True)
 
 
-def seed(home: Path, runs: int, hosts: int, ports: int) -> tuple[str, str]:
-    """The database, and an account that is signed in: cookie and token against forgery."""
+def seed(home: Path, runs: int, hosts: int, ports: int) -> tuple[list[str], str]:
+    """The database, and accounts that are signed in: their cookies, and the first one's token against forgery."""
     many_runs.NOW = time.time()
     with open_store(str(home / "reconshield.db")) as store:
         if not accounts.list_members(store):
@@ -110,13 +116,23 @@ def seed(home: Path, runs: int, hosts: int, ports: int) -> tuple[str, str]:
             many_runs.policy_of(home, hosts)
             add_grant(store, [LOOPBACK], by="bench", now=time.time(), actor="bench")
             code = accounts.setup_link(store, time.time())
-            accounts.finish_setup(store, code, "bench", "a long enough sentence", time.time(), client="", agent="")
-        new = accounts.log_in(store, "bench", "a long enough sentence", "", time.time(), client="", agent="bench")
-    return new.token, new.visitor.csrf
+            accounts.finish_setup(store, code, "bench", SENTENCE, time.time(), client="", agent="")
+        new = accounts.log_in(store, "bench", SENTENCE, "", time.time(), client="", agent="bench")
+        others = [join(store, new.visitor, f"watcher-{number}") for number in range(ACCOUNTS)]
+    return [new.token, *others], new.visitor.csrf
+
+
+def join(store: Store, boss: accounts.Visitor, name: str) -> str:
+    """The cookie of a member, who is invited if there is none of that name."""
+    now = time.time()
+    if any(member.account == name for member in accounts.list_members(store)):
+        return accounts.log_in(store, name, SENTENCE, "", now, client="", agent="bench").token
+    code = accounts.invite(store, boss, Role.VIEWER, now)
+    return accounts.finish_setup(store, code, name, SENTENCE, now, client="", agent="bench").token
 
 
 @contextmanager
-def served(home: Path, cookie: str, csrf: str) -> Iterator[Served]:
+def served(home: Path, cookies: list[str], csrf: str) -> Iterator[Served]:
     """The app as people start it; `ready` is from the start of the process to its first answer."""
     begun = time.perf_counter()
     command = [sys.executable, "-m", "reconshield", "serve", "--port", "0", "--policy", str(home / "reconshield.toml")]
@@ -125,10 +141,10 @@ def served(home: Path, cookie: str, csrf: str) -> Iterator[Served]:
     try:
         assert process.stdout is not None
         place = urlsplit(next(text.split()[1] for text in process.stdout if text.startswith("app")))
-        app = Served(process, str(place.hostname), int(place.port or 0), cookie, csrf, 0.0)
+        app = Served(process, str(place.hostname), int(place.port or 0), cookies, csrf, 0.0)
         answer, _ = app.get("/healthz")
         assert answer.status == 200
-        yield Served(process, app.host, app.port, cookie, csrf, time.perf_counter() - begun)
+        yield Served(process, app.host, app.port, cookies, csrf, time.perf_counter() - begun)
     finally:
         process.terminate()
         process.wait(20)
@@ -217,9 +233,10 @@ def watch(app: Served) -> tuple[float, int]:
     path = f"/scans/{run}/events"
     before, lines = app.resident, []
     try:
-        for _ in range(WATCHERS):
+        for number in range(WATCHERS):
             made = socket.create_connection((app.host, app.port), 20)
-            made.sendall(f"GET {path} HTTP/1.1\r\nhost: {app.host}\r\ncookie: rs_session={app.cookie}\r\n\r\n".encode())
+            who = app.cookies[1 + number % ACCOUNTS]
+            made.sendall(f"GET {path} HTTP/1.1\r\nhost: {app.host}\r\ncookie: rs_session={who}\r\n\r\n".encode())
             lines.append(made)
         time.sleep(10)
         grown = app.resident - before
@@ -239,7 +256,7 @@ def measure(app: Served, home: Path, seconds: int) -> None:
     median, slow, cpu = alone(app, paths)
     line("page of a port, one visitor", "<= 10 ms", f"median {median:.1f}, 99 % {slow:.1f}, CPU {cpu:.2f} ms", median <= 10)
     who, pace, cpu, failed = many(app, paths, seconds)
-    text = f"{pace:.0f}/s ({who}), CPU {cpu:.2f} ms, {failed} failed"
+    text = f"{pace:.0f}/s ({who}), {failed} failed; CPU {cpu:.2f} ms"
     line("pages of ports, one worker", ">= 500/s", text, pace >= 500 and not failed)
     median, slow, cpu = alone(app, paths, 100, changing=home)
     text = f"median {median:.1f}, 99 % {slow:.1f}, CPU {cpu:.2f} ms"
@@ -274,10 +291,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         home = wish.keep or Path(made)
         home.mkdir(parents=True, exist_ok=True)
-        cookie, csrf = seed(home, wish.runs, wish.hosts, wish.ports)
+        cookies, csrf = seed(home, wish.runs, wish.hosts, wish.ports)
         load = os.getloadavg()[0]
         print(f"{wish.runs * wish.hosts * wish.ports:,} observations; {os.cpu_count()} cores, load {load:.1f} before it began")
-        with served(home, cookie, csrf) as app:
+        with served(home, cookies, csrf) as app:
             measure(app, home, wish.seconds)
 
 

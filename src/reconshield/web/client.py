@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from starlette.requests import HTTPConnection
@@ -44,6 +45,7 @@ def came_by_tls(connection: HTTPConnection, proxies: AddressSet) -> bool:
     return trusted(peer, proxies) and connection.headers.get("x-forwarded-proto", "").strip().lower() == "https"
 
 
+@lru_cache(1024)
 def plain(text: str) -> str:
     """An address as it is written everywhere; empty for anything else."""
     try:

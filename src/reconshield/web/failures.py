@@ -120,7 +120,7 @@ def unreadable(mistakes: Iterable[tuple[tuple[int | str, ...], str]]) -> UserErr
 
 async def on_bug(request: Request, error: Exception) -> Response:
     """A bug: named by kind in the log with its traceback, by a sentence on the page; no data is shown."""
-    LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    LOG.error("%s %s failed", request.method, ascii(request.url.path)[1:-1], exc_info=error)
     hint = "try again; if it stays, report the time and the address of this page"
     return await answer(request, 500, UserError(f"internal error: {type(error).__name__}", where=request.url.path, hint=hint))
 
