@@ -167,10 +167,10 @@ def failures() -> dict[str, Any]:
 
 
 def content_of(operation: Operation, shapes: Shapes) -> dict[str, Any]:
+    """What comes back. Of other JSON than ours (SARIF, STIX, tickets) the document says only that it is JSON."""
     if operation.media:
-        return {
-            "content": {name: {"schema": {"type": "string", "description": said}} for name, said in operation.media.items()}
-        }
+        texts = {name: {} if name.endswith("json") else {"type": "string"} for name in operation.media}
+        return {"content": {name: {"schema": text | {"description": operation.media[name]}} for name, text in texts.items()}}
     if operation.gives is None or operation.status == 204:
         return {}
     if isinstance(operation.gives, type) and issubclass(operation.gives, Response):

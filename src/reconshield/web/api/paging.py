@@ -46,7 +46,7 @@ class Paging:
 
 
 def read_paging(
-    cursor: Annotated[str | None, Query(max_length=1000, description="The `next` of the part before.")] = None,
+    cursor: Annotated[str | None, Query(min_length=1, max_length=1000, description="The `next` of the part before.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST, description="Rows at once.")] = COMMON,
 ) -> Paging:
     return Paging(read_cursor(cursor) if cursor else None, limit)
