@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,9 @@ def test_the_document_is_for_who_is_signed_in(program: Make, nobody: Any, person
     for path, methods in make_document()["paths"].items():
         for entry in methods.values():
             assert f'id="{entry["operationId"]}"' in page, path
+    for name in make_document()["components"]["schemas"]:
+        assert f'id="{name}"' in page
+    assert not set(re.findall(r'href="#([^"]+)"', page)) - set(re.findall(r'id="([^"]+)"', page))
 
 
 def test_every_reference_of_the_document_leads_somewhere() -> None:
