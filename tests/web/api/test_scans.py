@@ -12,6 +12,11 @@ from typing import Any
 
 import pytest
 
+from cli import inside
+from reconshield.web.call import Site
+from web.api.test_policy import save
+from web.api.test_reports import POLICY
+
 Make = Callable[..., Any]
 
 
@@ -49,8 +54,8 @@ def finish(program: Any, run: str) -> Any:
     raise AssertionError(found)
 
 
-def scan(program: Any, *ports: int) -> str:
-    wish = {"targets": ["127.0.0.1"], "ports": ",".join(map(str, ports)), "engine": "connect", "level": 2}
+def scan(program: Any, *ports: int, level: int = 2) -> str:
+    wish = {"targets": ["127.0.0.1"], "ports": ",".join(map(str, ports)), "engine": "connect", "level": level}
     started = program.post("/scans", wish)
     assert started.status_code == 202, started.text
     run: str = started.json()["run"]
@@ -107,6 +112,35 @@ def test_a_scan_from_its_plan_to_its_results(program: Make, listener: int) -> No
     seen = operator.all("/history/127.0.0.1", limit=1)
     assert {row["observation"]["port"] for row in seen} == {listener, 9}
     assert operator.post(f"/scans/{run}/rejudge", {}).json() == []
+
+
+def test_pages_say_what_the_command_line_says(program: Make, site: Site, listener: int) -> None:
+    operator = allow(program)
+    with closing(socket.create_server(("127.0.0.1", 0))) as other, closing(socket.create_server(("127.0.0.1", 0))) as third:
+        ports = (listener, *(server.getsockname()[1] for server in (other, third)))
+        run = scan(operator, *ports, 9, level=3)
+    save(operator, POLICY.replace("192.0.2.0/24", "127.0.0.0/8"))
+    exposures = inside.run(site.settings.home, "exposures", "--json").lines
+    assert len(exposures) == 3
+    assert operator.all("/exposures", limit=1) == operator.all("/exposures") == exposures
+    assert operator.all("/exposures", verdict="forbidden", port=listener) == [
+        row for row in exposures if row["port"] == listener
+    ]
+    assert operator.all("/exposures", failing=True, limit=2) == exposures
+    assert operator.all("/exposures", q="ftp") == [row for row in exposures if row["service"]["service"] == "ftp"]
+    assert operator.all("/exposures", rating="critical", zone="nowhere") == []
+    report = inside.run(site.settings.home, "report", run, "--json").lines
+    for kind, path in (("service", "services"), ("observation", "observations")):
+        told = sorted((row for row in report if row["type"] == kind), key=lambda row: row["port"])
+        assert operator.all(f"/scans/{run}/{path}", limit=1) == told
+    findings = operator.all("/findings", limit=1)
+    assert findings == operator.all("/findings") == [row for row in report if row["type"] == "finding"]
+    assert {row["id"] for row in operator.all(f"/scans/{run}/findings", limit=1)} == {row["id"] for row in findings}
+    worst = max(row["severity"] for row in findings)
+    assert operator.all("/findings", least=worst, check=findings[0]["check"], zone="lab", limit=1)
+    for path in ("/exposures", "/findings", f"/scans/{run}/services", f"/scans/{run}/observations", f"/scans/{run}/findings"):
+        for cursor in ("WzFd", "WyJ4IiwxLCJ0Y3AiXQ", "WyIwMCIsOTk5OTk5LCJ0Y3AiXQ", "WyJ6eiIsMSwidGNwIiwieCJd"):
+            assert operator.get(path, params={"cursor": cursor}).status_code == 422, (path, cursor)
 
 
 def test_two_runs_are_compared(program: Make, listener: int) -> None:

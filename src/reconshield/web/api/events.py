@@ -17,6 +17,7 @@ from reconshield.web.api.scans import RunId
 from reconshield.web.api.shapes import state_part
 from reconshield.web.call import Call
 from reconshield.web.door import ApiViewer, find_visitor
+from reconshield.web.heavy import refuse_crowd, watching
 from reconshield.web.runs import exact_run
 
 ROUTER = Api("Scans")
@@ -35,13 +36,21 @@ def watch_scan(
 ) -> Response:
     """Follow a scan. States come as they change, at most five a second, and at least every 15 seconds."""
     found = exact_run(call, run)
+    refuse_crowd(call.who.workspace, call.who.account)
     after = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdecimal() else 0
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(events(call, found.id, after), media_type="text/event-stream", headers=headers)
 
 
 async def events(call: Call, run_id: str, after: int) -> AsyncIterator[str]:
-    """The stream's text. It ends with the scan, or when the visitor's session or token has ended."""
+    """The stream, counted as one that this account watches."""
+    with watching(call.who.workspace, call.who.account):
+        async for text in texts(call, run_id, after):
+            yield text
+
+
+async def texts(call: Call, run_id: str, after: int) -> AsyncIterator[str]:
+    """What is sent. It ends with the scan, or when the visitor's session or token has ended."""
     asked = asyncio.get_running_loop().time()
     async for state in states(call, run_id, after):
         yield f"id: {state.version}\nevent: state\ndata: {json_text(state_part(state))}\n\n"

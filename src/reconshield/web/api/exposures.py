@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated, Literal, TypedDict
 
 from fastapi import Path, Query
 
 from reconshield.errors import UserError
 from reconshield.jobs.evidence import load_sightings
-from reconshield.jobs.exposures import load_assets, load_exposures
-from reconshield.jobs.standing import StandingFinding, standing_findings
-from reconshield.model import Severity
-from reconshield.policy.verdict import FAILING
-from reconshield.report.exposures import Asset, Exposure, asset_line, exposure_line
+from reconshield.jobs.exposure_part import Wrong, exposure_page, with_risks, wrong_after
+from reconshield.jobs.exposures import load_assets
+from reconshield.jobs.listing import Filters, Listed
+from reconshield.model import Endpoint, Finding, Severity, Transport
+from reconshield.policy.verdict import FAILING, Kind
+from reconshield.report.exposures import Asset, asset_line, exposure_line
 from reconshield.report.line_types import AssetLine, ExposureLine, FindingLine, ObservationLine, ServiceLine
 from reconshield.report.lines import finding_line, observation_line, service_line
 from reconshield.report.listing import Seen
+from reconshield.store.columns import pack_address
 from reconshield.web.api.paging import Key, Page, Paged
 from reconshield.web.api.router import Api
-from reconshield.web.api.shapes import place_key
-from reconshield.web.call import Call
+from reconshield.web.api.shapes import place_key, place_of
 from reconshield.web.door import ApiViewer
 
 ROUTER = Api("Exposures")
+Rating = Literal["critical", "high", "medium", "low"]
 Text = Annotated[str | None, Query(max_length=200)]
 PortNumber = Annotated[int | None, Query(ge=0, le=65535)]
 
@@ -44,26 +47,26 @@ def list_exposures(
     vantage: Text = None,
     service: Text = None,
     port: PortNumber = None,
-    verdict: Text = None,
+    verdict: Kind | None = None,
     failing: Annotated[bool, Query(description="Only what is not as the policy expects.")] = False,
-    risk: Annotated[int, Query(ge=0, le=100, description="Only this risk or worse.")] = 0,
+    rating: Annotated[Rating | None, Query(description="Only of this rating.")] = None,
+    q: Annotated[str, Query(max_length=200, description="Words of endpoint, service, product, name or zone.")] = "",
 ) -> Page[ExposureLine]:
     """Everything that is known to be open, as each vantage sees it, with owner, verdict and risk."""
-
-    def fits(each: Exposure) -> bool:
-        spoken = each.service.service if each.service else None
-        return (
-            zone in {None, each.zone}
-            and vantage in {None, each.vantage}
-            and service in {None, spoken}
-            and port in {None, each.endpoint.port}
-            and verdict in {None, each.verdict}
-            and (not failing or each.verdict in FAILING)
-            and (each.risk.score if each.risk else 0) >= risk
-        )
-
-    found = sorted((each for each in exposures_of(call) if fits(each)), key=exposure_key)
-    return page.cut(found, exposure_key, exposure_line)
+    verdicts = {verdict} if verdict else set(FAILING) if failing else set()
+    filters = Filters(
+        text=q,
+        service=given(service),
+        rating=given(rating),
+        zone=given(zone),
+        verdict=verdicts & FAILING if failing else verdicts,
+        port=() if port is None else (port,),
+        vantage=given(vantage),
+    )
+    if failing and verdict and verdict not in FAILING:
+        return {"items": [], "next": None}
+    found, shown = exposure_page(call.store, call.policy()[0], call.now, filters, page.cursor, page.limit)
+    return {"items": [exposure_line(each) for each in found], "next": shown.next_cursor}
 
 
 @ROUTER.get("/assets")
@@ -84,14 +87,21 @@ def list_findings(
     zone: Text = None,
 ) -> Page[FindingLine]:
     """What is wrong with what is open now, by the newest run that spoke to each endpoint."""
-    rank, (policy, _) = least.rank if least else 0, call.policy()
-    found = [
-        each
-        for each in standing_findings(call.store, policy, call.now)
-        if each.finding.severity.rank >= rank and check in {None, each.finding.check} and zone in {None, each.exposure.zone}
-    ]
-    found.sort(key=finding_key)
-    return page.cut(found, finding_key, lambda each: finding_line(each.run, each.finding))
+    rank, policy = least.rank if least else 0, call.policy()[0]
+    last = page.placed(str, int, str, str, str)
+
+    def fits(row: Listed, finding: Finding) -> bool:
+        return (
+            finding.severity.rank >= rank
+            and check in {None, finding.check}
+            and zone in {None, row.zone}
+            and (last is None or (*place_key(row.endpoint), row.vantage, finding.check) > tuple(last))
+        )
+
+    after = columns_of(place_of(*last[:3])) if last else None
+    found = list(islice(wrong_after(call.store, policy, call.now, after, fits), page.limit + 1))
+    wrong = with_risks(call.store, policy, call.now, found)
+    return page.follow(wrong, wrong_key, lambda each: finding_line(each.run, each.finding))
 
 
 @ROUTER.get("/history/{address}")
@@ -111,9 +121,15 @@ def list_history(
     return page.cut(found, sighting_key, sighting_part)
 
 
-def exposures_of(call: Call) -> list[Exposure]:
-    policy, _ = call.policy()
-    return load_exposures(call.store, policy, call.now)
+def given(value: str | None) -> tuple[str, ...]:
+    return () if value is None else (value,)
+
+
+def columns_of(endpoint: Endpoint) -> tuple[int, ...]:
+    """An endpoint as the columns of a list have it."""
+    packed = pack_address(endpoint.ip)
+    halves = int.from_bytes(packed[:8], "big"), int.from_bytes(packed[8:], "big")
+    return (*halves, endpoint.port, Transport[endpoint.transport.upper()].value)
 
 
 def sighting_part(seen: Seen) -> SightingPart:
@@ -125,16 +141,12 @@ def sighting_part(seen: Seen) -> SightingPart:
     }
 
 
-def exposure_key(exposure: Exposure) -> Key:
-    return (*place_key(exposure.endpoint), exposure.vantage)
-
-
 def asset_key(asset: Asset) -> Key:
     return (not asset.declared, asset.name)
 
 
-def finding_key(each: StandingFinding) -> Key:
-    return (*place_key(each.finding.endpoint), each.finding.check, each.exposure.vantage)
+def wrong_key(each: Wrong) -> Key:
+    return (*place_key(each.finding.endpoint), each.vantage, each.finding.check)
 
 
 def sighting_key(seen: Seen) -> Key:

@@ -33,6 +33,24 @@ class Paging:
 
     after: Key | None
     limit: int
+    cursor: str | None = None
+    """What `after` was read from, for lists that read it themselves."""
+
+    def placed(self, *kinds: type) -> Any:
+        """The key of the last row, if it is of these kinds; None at the beginning."""
+        if self.after is None:
+            return None
+        if [type(part) for part in self.after] != list(kinds):
+            raise bad_cursor()
+        return self.after
+
+    def follow(self, rows: Sequence[R], key: Callable[[R], Key], line: Callable[[R], T]) -> Page[T]:
+        """The part that a question for one row more than wanted gave."""
+        part = rows[: self.limit]
+        return {
+            "items": [line(row) for row in part],
+            "next": write_cursor(key(part[-1])) if len(rows) > self.limit else None,
+        }
 
     def cut(self, rows: Sequence[R], key: Callable[[R], Key], line: Callable[[R], T]) -> Page[T]:
         """The part of `rows`, which must be in the order of `key`; only what is given is made into a line."""
@@ -49,7 +67,7 @@ def read_paging(
     cursor: Annotated[str | None, Query(min_length=1, max_length=1000, description="The `next` of the part before.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST, description="Rows at once.")] = COMMON,
 ) -> Paging:
-    return Paging(read_cursor(cursor) if cursor else None, limit)
+    return Paging(read_cursor(cursor) if cursor else None, limit, cursor)
 
 
 Paged = Annotated[Paging, Depends(read_paging)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, TypedDict
 
 from fastapi import Query, Response
@@ -28,6 +29,8 @@ from reconshield.web.api.scans import Limits, RunId, request_of, started
 from reconshield.web.api.shapes import StatePart
 from reconshield.web.call import Call
 from reconshield.web.door import ApiOperator, ApiViewer
+from reconshield.web.heavy import room_for
+from reconshield.web.pages.runs import gather, pieces_of
 from reconshield.web.runs import exact_run
 from reconshield.web.start import start
 from reconshield.web.uploads import saved
@@ -73,8 +76,9 @@ def read_report(
 ) -> Response:
     """A whole run in any format of the command line."""
     found, chosen = exact_run(call, run), find_format(format)
-    pieces = export_run(call.store, found.id, chosen, policy=call.policy()[0], with_evidence=evidence)
-    return attachment(pieces, chosen, f"reconshield-{found.id}")
+    with room_for(found):
+        pieces = export_run(call.store, found.id, chosen, policy=call.policy()[0], with_evidence=evidence)
+        return attachment(pieces, chosen, f"reconshield-{found.id}")
 
 
 @ROUTER.get("/scans/{run}/verdicts")
@@ -170,7 +174,9 @@ def import_results(call: ApiOperator) -> Made[ImportPart]:
 
 
 def judged(call: Call, run_id: str, *, strict: bool) -> Checked:
-    return check_run(call.store, exact_run(call, run_id).id, policy_of(call), call.now, strict=strict)
+    found = exact_run(call, run_id)
+    with room_for(found):
+        return check_run(call.store, found.id, policy_of(call), call.now, strict=strict)
 
 
 def policy_of(call: Call) -> Policy:
@@ -182,10 +188,11 @@ def policy_of(call: Call) -> Policy:
     return policy
 
 
-def attachment(pieces: object, chosen: Format, name: str) -> Response:
-    """Text in pieces, under a name to be saved by; no browser shows it as a page of this app."""
-    headers = {"content-disposition": f'attachment; filename="{name}.{chosen.suffix}"'}
-    return StreamingResponse(pieces, media_type=chosen.media, headers=headers)  # type: ignore[arg-type]
+def attachment(pieces: Iterable[str], chosen: Format, name: str) -> Response:
+    """A text that is made whole before it is sent, under a name to be saved by; no browser shows it as a page of this app."""
+    file = gather(pieces)
+    headers = {"content-disposition": f'attachment; filename="{name}.{chosen.suffix}"', "content-length": str(file.tell())}
+    return StreamingResponse(pieces_of(file), media_type=chosen.media, headers=headers)
 
 
 def verdict_key(line: VerdictLine) -> tuple[str | int | float, ...]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from collections.abc import Sequence
+from typing import Literal, cast, overload
 
 import numpy as np
 
 from reconshield.errors import UserError
 from reconshield.jobs.comparison import compare_runs
-from reconshield.jobs.context import load_context
 from reconshield.jobs.evidence import load_evidence
+from reconshield.jobs.exposure_part import rate_part
 from reconshield.jobs.rejudge import rejudge_run
-from reconshield.model import Severity
+from reconshield.model import Endpoint, Observation, Severity
 from reconshield.report.changes import RatedChange, change_line
 from reconshield.report.dialogue import evidence_lines
 from reconshield.report.line_types import (
@@ -25,21 +26,20 @@ from reconshield.report.line_types import (
 from reconshield.report.lines import finding_line, observation_line, service_line
 from reconshield.report.rejudged import rejudged_lines
 from reconshield.report.result import NOT_BELIEVED
-from reconshield.scan.batch import records
-from reconshield.store import services as kept
-from reconshield.store.observations import load_observations, open_endpoints
-from reconshield.web.api.paging import Page, Paged
+from reconshield.scan.batch import Batch, records
+from reconshield.store.observations import load_observations
+from reconshield.store.parts import findings_after, open_after, services_after
+from reconshield.web.api.paging import Key, Page, Paged
 from reconshield.web.api.router import Api
 from reconshield.web.api.scans import RunId
-from reconshield.web.api.shapes import place_key
+from reconshield.web.api.shapes import place_key, place_of
 from reconshield.web.api.wishes import Wish
-from reconshield.web.door import ApiAnalyst, ApiViewer
+from reconshield.web.door import ApiAnalyst, ApiViewer, NotAllowed
 from reconshield.web.failures import Missing
+from reconshield.web.heavy import room_for
 from reconshield.web.runs import exact_run
 
 ROUTER = Api("Results")
-ORDER = ("transport", "port", "lo", "hi")
-"""Columns of an answer, the one that sorts first last."""
 
 
 class RejudgeWish(Wish):
@@ -54,34 +54,34 @@ def list_observations(
 ) -> Page[ObservationLine]:
     """What was measured: the open endpoints, or (`answered`) all that answered. Silence is not listed."""
     found = exact_run(call, run)
+    last = page.placed(int, str, str)
     if states == "open":
-        seen = sorted(open_endpoints(call.store, found.id), key=lambda each: place_key(each.endpoint))
-        return page.cut(seen, lambda each: place_key(each.endpoint), lambda each: observation_line(found.id, each))
+        place = place_of(last[2], last[0], last[1]) if last else None
+        seen = open_after(call.store, found.id, place, page.limit + 1)
+        return page.follow(seen, lambda each: port_key(each.endpoint), lambda each: observation_line(found.id, each))
     batch = load_observations(call.store, found.id)
-    ordered: list[Any] = list(batch[np.lexsort([batch[name] for name in ORDER])])
-    key = lambda row: tuple(int(row[name]) for name in reversed(ORDER))  # noqa: E731
-    return page.cut(ordered, key, lambda row: observation_line(found.id, next(iter(records(np.array([row]))))))
+    ordered = batch[np.lexsort([batch[name] for name in ("lo", "hi", "transport", "port")])]
+    answers = LazyRecords(ordered)
+    return page.cut(answers, lambda each: port_key(each.endpoint), lambda each: observation_line(found.id, each))
 
 
 @ROUTER.get("/scans/{run}/services")
 def list_services(call: ApiViewer, run: RunId, page: Paged) -> Page[ServiceLine]:
     """What speaks on the open endpoints, with the risk of each and the dialogue it was learned from."""
-    found = exact_run(call, run)
-    policy, _ = call.policy()
-    context = load_context(call.store, found, policy)
-    believed = [each for each in kept.services(call.store, found.id) if not (each.note or "").startswith(NOT_BELIEVED)]
-    believed.sort(key=lambda each: place_key(each.endpoint))
-    return page.cut(believed, lambda each: place_key(each.endpoint), lambda each: service_line(found.id, context.rate(each)))
+    found, last = exact_run(call, run), page.placed(str, int, str)
+    seen = services_after(call.store, found.id, place_of(*last) if last else None, page.limit + 1, NOT_BELIEVED)
+    rated = rate_part(call.store, found, call.policy()[0], seen)
+    return page.follow(rated, lambda each: place_key(each.endpoint), lambda each: service_line(found.id, each))
 
 
 @ROUTER.get("/scans/{run}/findings")
 def list_run_findings(call: ApiViewer, run: RunId, page: Paged, least: Severity | None = None) -> Page[FindingLine]:
     """What is wrong with them; `least` leaves out what is less severe."""
-    found = exact_run(call, run)
-    rank = least.rank if least else 0
-    rows = [each for each in kept.findings(call.store, found.id) if each.severity.rank >= rank]
-    rows.sort(key=lambda each: (*place_key(each.endpoint), each.check))
-    return page.cut(rows, lambda each: (*place_key(each.endpoint), each.check), lambda each: finding_line(found.id, each))
+    found, last = exact_run(call, run), page.placed(str, int, str, str)
+    wanted = [each for each in Severity if least is None or each.rank >= least.rank]
+    after = (place_of(*last[:3]), last[3]) if last else None
+    rows = findings_after(call.store, found.id, after, page.limit + 1, wanted)
+    return page.follow(rows, lambda each: (*place_key(each.endpoint), each.check), lambda each: finding_line(found.id, each))
 
 
 @ROUTER.get("/scans/{run}/evidence/{endpoint}")
@@ -99,17 +99,49 @@ def read_evidence(
 
 @ROUTER.post("/scans/{run}/rejudge")
 def rejudge_scan(call: ApiAnalyst, run: RunId, wish: RejudgeWish) -> list[RejudgedLine]:
-    """Judge a run with the probes and checks of today, without a packet: every endpoint that is judged differently."""
-    return list(rejudged_lines(rejudge_run(call.store, exact_run(call, run).id, save=wish.save)))
+    """Judge a run with the probes and checks of today, without a packet: every endpoint that is judged differently. To save the
+    new judgement takes the role operator.
+    """
+    if wish.save and not call.may("operator"):
+        raise NotAllowed("to save a judgement takes the role operator", where="save", hint="ask an operator of this workspace")
+    found = exact_run(call, run)
+    with room_for(found):
+        return list(rejudged_lines(rejudge_run(call.store, found.id, save=wish.save)))
 
 
 @ROUTER.get("/scans/{run}/diff/{before}")
 def diff_scans(call: ApiViewer, run: RunId, before: RunId, page: Paged) -> Page[ChangeLine]:
     """What changed from the run `before` to this one, claimed only where both measured."""
     old, new = exact_run(call, before), exact_run(call, run)
-    found = compare_runs(call.store, old.id, new.id)
+    with room_for(old, new):
+        found = compare_runs(call.store, old.id, new.id)
     rows = sorted(found.changes, key=change_key)
     return page.cut(rows, change_key, lambda each: change_line(each, old.id, new.id, new.vantage))
+
+
+def port_key(endpoint: Endpoint) -> Key:
+    """The order of measurements: by port, transport and address."""
+    ip, port, transport = place_key(endpoint)
+    return (port, transport, ip)
+
+
+class LazyRecords(Sequence[Observation]):
+    """Answers as records, each made when it is looked at."""
+
+    def __init__(self, rows: Batch) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> Observation: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Observation]: ...
+    def __getitem__(self, at: int | slice) -> Observation | list[Observation]:
+        if isinstance(at, slice):
+            return list(records(self.rows[at]))
+        return next(iter(records(self.rows[at : at + 1])))
 
 
 def change_key(change: RatedChange) -> tuple[str | int | float, ...]:

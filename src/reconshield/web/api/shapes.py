@@ -8,9 +8,9 @@ from reconshield.jobs.live_state import Found, LiveState
 from reconshield.model import Endpoint
 from reconshield.report.line_types import PlacePart, RiskPart
 from reconshield.report.lines import place_part, risk_part
-from reconshield.store.columns import pack_address
+from reconshield.store.columns import pack_address, unpack_address
 from reconshield.text import iso_time
-from reconshield.web.api.paging import Key
+from reconshield.web.api.paging import Key, bad_cursor
 
 
 class FoundPart(PlacePart):
@@ -89,6 +89,16 @@ def found_part(found: Found) -> FoundPart:
         "product": found.product,
         "risk": risk_part(found.risk) if found.risk else None,
     }
+
+
+def place_of(ip: str, port: int, transport: str) -> Endpoint:
+    """The endpoint of a key; one that names no place is a cursor that nobody was given."""
+    try:
+        if len(ip) != 32 or not 0 <= port <= 65_535 or transport not in {"tcp", "udp"}:
+            raise bad_cursor()
+        return Endpoint(unpack_address(bytes.fromhex(ip)), port, transport)
+    except ValueError as error:
+        raise bad_cursor() from error
 
 
 def place_key(endpoint: Endpoint) -> Key:
