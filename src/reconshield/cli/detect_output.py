@@ -57,8 +57,9 @@ class Place:
     def tell_input(self, read: Input) -> None:
         from reconshield.report.detections import input_line
 
-        line = input_line(str(read.path), read.format, read.records, read.bad, names=read.names, listeners=read.listeners)
-        self._tell(lambda: {**line, **({"notes": read.notes} if read.notes else {})}, lambda: input_summary(read))
+        more = {"names": read.names, "listeners": read.listeners}
+        line = input_line(str(read.path), read.format, read.records, read.bad, notes=read.notes, **more)
+        self._tell(lambda: dict(line), lambda: input_summary(read))
 
     def tell_feed(self, read: FeedRead) -> None:
         from reconshield.report.detections import feed_line

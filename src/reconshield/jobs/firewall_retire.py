@@ -125,18 +125,14 @@ def find_users(ports: tuple[Port, ...], logs: list[Path]) -> tuple[User, ...]:
     with Tally() as tally:
         for number, path in enumerate(logs):
             read_into(tally, Input(path), number, None, "auto")
-        rows = tally.conversations
-        if not rows.size:
-            return ()
-        ends = Ends(rows)
-        for port in ports:
-            here = (rows["dport"] == port.port) & (rows["transport"] == TRANSPORTS[port.transport])
-            here &= rows["failed"] + rows["denied"] < rows["flows"]
-            for at in np.flatnonzero(here).tolist():
-                last = float(np.nan_to_num(rows["last"][at]))
-                found.append(
-                    User(ends.text(int(ends.src[at])), ends.text(int(ends.dst[at])), port, int(rows["flows"][at]), last)
-                )
+        for rows in tally.parts():
+            ends = Ends(rows)
+            for port in ports:
+                here = (rows["dport"] == port.port) & (rows["transport"] == TRANSPORTS[port.transport])
+                here &= rows["failed"] + rows["denied"] < rows["flows"]
+                for at in np.flatnonzero(here).tolist():
+                    src, dst = ends.text(int(ends.src[at])), ends.text(int(ends.dst[at]))
+                    found.append(User(src, dst, port, int(rows["flows"][at]), float(np.nan_to_num(rows["last"][at]))))
     return tuple(sorted(found, key=lambda user: (-user.flows, user.address)))
 
 

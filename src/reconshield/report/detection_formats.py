@@ -45,8 +45,10 @@ def lines_text(report: DetectionReport, *, with_inputs: bool) -> Iterator[str]:
         for feed in report.feeds:
             yield json_text(feed_line(feed.file, feed.format, feed.used, feed.expired, feed.unused, feed.bad)) + "\n"
         for read in report.inputs:
-            line = input_line(read.file, read.format, read.records, read.bad, names=read.names, listeners=read.listeners)
-            yield json_text({**line, **({"notes": list(read.notes)} if read.notes else {})}) + "\n"
+            line = input_line(
+                read.file, read.format, read.records, read.bad, names=read.names, listeners=read.listeners, notes=read.notes
+            )
+            yield json_text(line) + "\n"
     for detection in (*report.detections, *report.own):
         yield json_text(detection_line(detection)) + "\n"
     for detection in report.allowed:

@@ -170,12 +170,16 @@ def detection_line(detection: Detection, *, allowed: bool = False) -> DetectionL
     }
 
 
-def input_line(file: str, format_: str, records: int, bad: int, *, names: int = 0, listeners: int = 0) -> InputLine:
+def input_line(
+    file: str, format_: str, records: int, bad: int, *, names: int = 0, listeners: int = 0, notes: Iterable[str] = ()
+) -> InputLine:
     found: InputLine = {"v": 1, "type": "input", "file": file, "format": format_, "records": records, "bad": bad}
     if names:
         found["names"] = names
     if listeners:
         found["listeners"] = listeners
+    if said := list(notes):
+        found["notes"] = said
     return found
 
 

@@ -153,7 +153,9 @@ def detected_part(name: str, report: DetectionReport) -> DetectedPart:
         "id": name,
         "made": iso_time(report.made),
         "inputs": [
-            input_line(each.file, each.format, each.records, each.bad, names=each.names, listeners=each.listeners)
+            input_line(
+                each.file, each.format, each.records, each.bad, names=each.names, listeners=each.listeners, notes=each.notes
+            )
             for each in report.inputs
         ],
         "indicators": [
