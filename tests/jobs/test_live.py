@@ -1,9 +1,12 @@
 """Scans in the background, over real sockets on loopback: their states, their ends, and many who watch."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +15,17 @@ import pytest
 import reconshield.jobs.live_scan as live_scan
 from listeners import HOST, listening
 from reconshield.errors import Refused, UserError
+from reconshield.host.processes import machine_name
 from reconshield.jobs.grants import add_grant
 from reconshield.jobs.live import LiveScans, LiveState, stored_state
 from reconshield.jobs.live_state import Pace
 from reconshield.jobs.results import load_result
-from reconshield.jobs.scan import Measured, Prepared, prepare_scan, run_scan
+from reconshield.jobs.scan import Measured, Prepared, begin_run, prepare_scan, run_scan
 from reconshield.jobs.scan_request import ScanRequest
 from reconshield.settings import Settings, load_settings
 from reconshield.store import audit
 from reconshield.store.db import Store, open_store
-from reconshield.store.runs import find_run
+from reconshield.store.runs import claim_run, create_run, find_run
 
 WIDE = "1-20000"
 """Ports of a scan that is still going on when a test does something to it: at 4,000 a second it would take five seconds."""
@@ -259,3 +263,71 @@ def test_a_state_that_many_ask_for_is_read_from_the_store_once(store: Store, set
     run = live.start(store, prepare_scan(store, settings, request("1-50"), time.time()), "ada")
     until_ended(live, run)
     assert stored_state(store, run) is stored_state(store, run)
+
+
+SCAN_AND_WAIT = """
+import sys, threading, time
+from reconshield.jobs.scan import Measured, prepare_scan, run_scan
+from reconshield.jobs.scan_request import ScanRequest
+from reconshield.settings import load_settings
+from reconshield.store.db import open_store
+settings = load_settings({"home": sys.argv[1], "db": sys.argv[2]}, {})
+request = ScanRequest(("127.77.0.3",), ports="1-20000", rate=4000, level=2, engine="connect", seed=7)
+with open_store(settings.db, sys.argv[3]) as store:
+    for event in run_scan(store, prepare_scan(store, settings, request, time.time()), time.time, threading.Event()):
+        if isinstance(event, Measured):
+            print("measured", flush=True)
+            time.sleep(600)
+"""
+
+
+@contextmanager
+def another_process(settings: Settings, workspace: str = "main") -> Iterator[subprocess.Popen[str]]:
+    """A scan in another process that has saved its first block and goes no further."""
+    command = [sys.executable, "-c", SCAN_AND_WAIT, str(settings.home), settings.db, workspace]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "measured\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def test_what_another_process_measures_is_left_alone_until_that_dies(store: Store, settings: Settings, live: LiveScans) -> None:
+    with another_process(settings) as process:
+        run = find_run(store, "latest").id
+        assert live.recover(store) == []
+        with pytest.raises(UserError, match=f"by process {process.pid}"):
+            live.resume(store, run, ScanRequest((), actor="bob"), time.time())
+        assert stored_state(store, run).phase == "measuring"
+    assert live.recover(store) == [run]
+    state = stored_state(store, run)
+    assert (state.phase, state.outcome, state.ending, state.done) == ("ended", "partial", "crashed", 1000)
+    assert state.error == "the process that measured it ended without a word"
+    live.resume(store, run, ScanRequest((), actor="bob"), time.time())
+    state = until_ended(live, run)
+    assert (state.outcome, state.done, state.error) == ("complete", 20_000, None)
+    assert stored_state(store, run).ending is None
+
+
+def test_the_abandoned_runs_of_every_workspace_are_ended(store: Store, settings: Settings, live: LiveScans) -> None:
+    with another_process(settings, "other"):
+        pass
+    (ended,) = live.recover(store)
+    assert find_run(replace(store, workspace="other"), ended).state == "partial"
+    assert live.recover(store) == []
+
+
+def test_a_run_whose_owner_is_elsewhere_or_unknown_is_left_alone(store: Store, settings: Settings, live: LiveScans) -> None:
+    run = begin_run(store, slow(store, settings), time.time())
+    assert live.recover(store) == []
+    claim_run(store, run.id, {"machine": "another", "pid": 1, "started": 0.0})
+    assert live.recover(store) == []
+    odd = create_run(store, plan={"v": 99}, engine="connect", vantage="local", grants=[], level=3, now=time.time())
+    for each in (odd, run):
+        claim_run(store, each.id, {"machine": machine_name(), "pid": 2**22 + 1, "started": 0.0})
+    assert live.recover(store) == [run.id]

@@ -19,11 +19,12 @@ from collections.abc import AsyncIterator, Callable
 from reconshield.errors import UserError
 from reconshield.jobs.live_scan import HEARTBEAT, PACE, LiveScan, join_all
 from reconshield.jobs.live_state import Found, How, LiveState, stored_state
+from reconshield.jobs.ownership import end_abandoned, this_owner
 from reconshield.jobs.scan import Prepared, begin_run, prepare_resume
 from reconshield.jobs.scan_request import ScanRequest
 from reconshield.settings import Settings
 from reconshield.store.db import Store
-from reconshield.store.runs import find_run, note_ending, reopen_run
+from reconshield.store.runs import claim_run, find_run, reopen_run
 from reconshield.text import plural
 
 __all__ = ["Found", "LiveScans", "LiveState", "stored_state"]
@@ -60,8 +61,8 @@ class LiveScans:
                 raise UserError("this run is being measured", where=run.id, hint="watch it, or stop it first")
             self._scans[store.workspace, run.id] = scan
             self._queues.setdefault(store.workspace, deque()).append(scan)
+        claim_run(store, run.id, this_owner())
         if prepared.run:
-            note_ending(store, run.id, None)
             reopen_run(store, run.id)
         self._begin_next(store.workspace)
         return run.id
@@ -108,6 +109,12 @@ class LiveScans:
         if scan := self._find(workspace, run_id):
             async for state in scan.changes(after_version, pace=pace, heartbeat=heartbeat):
                 yield state
+
+    def recover(self, store: Store) -> list[str]:
+        """When a program starts: end as partial, so that they can be resumed, the runs of every workspace whose process on this
+        machine died; their ids.
+        """
+        return end_abandoned(store, self._clock())
 
     def running(self, workspace: str) -> list[LiveState]:
         """The scans that have not ended, waiting ones too, in the order in which they were started."""

@@ -15,19 +15,19 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from reconshield.errors import UserError, describe_bug
 from reconshield.jobs.dry_run import held_ports
 from reconshield.jobs.live_state import NEWEST, Found, How, LiveState, Pace, found_of
-from reconshield.jobs.results import summarise
+from reconshield.jobs.ownership import end_early
 from reconshield.jobs.scan import Event, Finished, Identified, Identifying, Measured, Measuring, Prepared, run_scan
 from reconshield.model import Endpoint, State
 from reconshield.scan.batch import Batch, records
 from reconshield.store.db import Store
 from reconshield.store.observations import count_open_of
-from reconshield.store.runs import Run, finish_run, note_ending
+from reconshield.store.runs import Run, note_ending
 
 LOG = logging.getLogger("reconshield.live")
 PACE, HEARTBEAT = 0.2, 15.0
@@ -199,9 +199,7 @@ class LiveScan:
     def _end_crashed(self, error: str) -> None:
         """End the run as far as it came. Where even that fails, it stays `running` in the store, as one that was killed."""
         try:
-            summary = summarise(self._store, self.run, self._prepared.blocks, self._clock() - self.run.started, 0, None, ())
-            note_ending(self._store, self.run.id, {"how": "crashed", "error": error, "at": self._clock()})
-            finish_run(self._store, self.run.id, "partial", asdict(summary), self._clock())
+            end_early(self._store, self.run, self._prepared.blocks, error, self._clock())
         except Exception as problem:  # noqa: BLE001 - the first error is the one to tell; this one is logged beside it
             LOG.error("scan %s could not be ended in the store: %s", self.run.id, describe_bug(problem)[0])  # noqa: TRY400
 

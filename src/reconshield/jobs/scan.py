@@ -20,6 +20,7 @@ from reconshield.errors import Refused, UserError
 from reconshield.jobs.coverage import is_import
 from reconshield.jobs.doubt import UNPROVEN, find_crowds, look_again, set_aside, weigh
 from reconshield.jobs.grants import authorise_scan
+from reconshield.jobs.ownership import refuse_owned, this_owner
 from reconshield.jobs.policy import try_policy
 from reconshield.jobs.rates import RateHistory
 from reconshield.jobs.readiness import Readiness
@@ -51,7 +52,7 @@ from reconshield.scope import Targets
 from reconshield.settings import Settings
 from reconshield.store.db import Store
 from reconshield.store.observations import blocks_done, save_block
-from reconshield.store.runs import Run, create_run, find_run, reopen_run
+from reconshield.store.runs import Run, claim_run, create_run, find_run, reopen_run
 from reconshield.store.services import endpoints_without_service, save_service
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ def prepare_resume(store: Store, run_text: str, request: ScanRequest, now: float
         raise UserError("an import cannot be resumed, for nothing was measured here", where=run.id, hint=hint)
     if run.state == "complete":
         raise UserError("this run is complete", where=run.id, hint=f"reconshield report {run.id}")
+    refuse_owned(run)
     before = run.options
     request = replace(
         request,
@@ -213,6 +215,7 @@ def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop:
     """Measure, identify, judge and save. Ends early, with everything saved, once `stop` is set."""
     begin = clock()
     run = prepared.run or begin_run(store, prepared, begin)
+    claim_run(store, run.id, this_owner())
     if prepared.run:
         reopen_run(store, run.id)
     yield Started(head_of(run, prepared.plan))

@@ -89,14 +89,30 @@ def reopen_run(store: Store, run_id: str) -> None:
     change_run(store, run_id, {"state": "running", "finished": None})
 
 
-def note_ending(store: Store, run_id: str, note: Json | None) -> None:
-    """Keep how a run was ended beside its options (`{"how": "paused", …}`), or, when it goes on, forget it."""
+def note_ending(store: Store, run_id: str, note: Json) -> None:
+    """Keep how a run was ended beside its options: `{"how": "paused", …}`."""
+    change_options(store, run_id, {"ending": dict(note)})
+
+
+def claim_run(store: Store, run_id: str, owner: Json) -> None:
+    """Keep which process measures a run; it runs, whatever ended it before."""
+    change_options(store, run_id, {"owner": dict(owner), "ending": None})
+
+
+def change_options(store: Store, run_id: str, values: Json) -> None:
+    """Keep something beside the options that a run was begun with; None takes it away."""
     where = (RUNS.c.workspace == store.workspace, RUNS.c.id == run_id)
     with store.begin() as connection:
-        kept = connection.execute(select(RUNS.c.options).where(*where)).scalar_one()
-        options = {name: value for name, value in kept.items() if name != "ending"}
-        options |= {"ending": dict(note)} if note is not None else {}
+        kept = connection.execute(select(RUNS.c.options).where(*where).with_for_update()).scalar_one()
+        options = {name: value for name, value in (kept | values).items() if value is not None}
         connection.execute(update(RUNS).where(*where).values(options=options))
+
+
+def running_everywhere(store: Store) -> list[tuple[str, Run]]:
+    """The runs of all workspaces that are said to be running, with their workspace."""
+    query = select(RUNS).where(RUNS.c.state == "running").order_by(*IN_TIME)
+    with store.read() as connection:
+        return [(row["workspace"], run_of(row)) for row in connection.execute(query).mappings()]
 
 
 def change_run(store: Store, run_id: str, values: dict[str, Any]) -> None:

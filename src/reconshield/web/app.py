@@ -44,7 +44,10 @@ def make_app(site: Site) -> FastAPI:
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """When the app ends, running scans are asked to stop; what they measured is saved and can be resumed."""
-    yield
+    """What an app that was killed left running is ended when the next one starts. When the app ends, running scans are asked to
+    stop; what they measured is saved and can be resumed.
+    """
     site: Site = app.state.site
+    await run_in_threadpool(site.live.recover, site.store)
+    yield
     await run_in_threadpool(site.live.close, ENDING_PATIENCE)
