@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
+from reconshield.errors import UserError
 from reconshield.web.api.conditions import document, encode
 from reconshield.web.api.once import do_once
 from reconshield.web.api.wishes import Wish, read_wish
@@ -106,9 +107,12 @@ def answering(endpoint: Callable[..., Any], operation: Operation) -> Callable[..
     signature = inspect.signature(endpoint, eval_str=True)
     name = next((each.name for each in signature.parameters.values() if each.annotation is operation.wish), None)
 
+    known = questions_of(signature)
+
     @wraps(endpoint)
     def answer(**given: Any) -> Response:
         call: Call = given["call"]
+        refuse_unknown(call.request, known)
         if name is not None and operation.wish is not None:
             given[name] = read_wish(call, operation.wish)
 
@@ -121,6 +125,20 @@ def answering(endpoint: Callable[..., Any], operation: Operation) -> Callable[..
     answer.__dict__["__signature__"] = signature.replace(parameters=seen)
     answer.__dict__["operation"] = operation
     return answer
+
+
+def questions_of(signature: inspect.Signature) -> frozenset[str]:
+    """What a route may be asked in its query, and names that its path and headers have."""
+    names = set(signature.parameters) - {"call"}
+    return frozenset(names - {"page"} | {"cursor", "limit"} if "page" in names else names)
+
+
+def refuse_unknown(request: Request, known: frozenset[str]) -> None:
+    """A misspelt filter must not give everything."""
+    odd = sorted(set(request.query_params) - known)
+    if odd:
+        hint = f"it may be asked for {', '.join(sorted(known - set(request.path_params)))}" if known else "ask without it"
+        raise UserError("there is no such question", where=", ".join(name[:64] for name in odd[:8]), hint=hint)
 
 
 def respond(request: Request, value: Any, status: int) -> Response:
