@@ -12,7 +12,7 @@ from reconshield.addresses import AddressSet, PortSet
 from reconshield.detect.flows import Flows
 from reconshield.detect.readers import recognise
 from reconshield.detect.scene import OwnScan
-from reconshield.detect.talk import find_talk
+from reconshield.detect.talk import find_talk, talk_in
 from reconshield.detect.tally import Tally
 from reconshield.detection import Talk, Traffic
 from reconshield.report.exposures import talk_text
@@ -33,11 +33,16 @@ def talk(place: tuple[str, int, str], rows: Iterable[dict[str, object]] = ROWS, 
     data = zeek_conn(rows)
     reader = recognise(data)
     assert reader is not None
-    with Tally() as tally:
+    with Tally() as tally, Tally(1) as on_disk:
         for item in reader.read([data]):
             assert isinstance(item, Flows)
+            for number in range(item.rows.size):
+                on_disk.add(Flows(item.rows[number : number + 1].copy(), item.apps))
             tally.add(item)
-        return find_talk(tally.conversations, [place], scans, ("logs/conn.log",))[place]
+        found = find_talk(tally.conversations, [place], scans, ("logs/conn.log",))[place]
+        assert talk_in(tally, [place], scans, ("logs/conn.log",))[place] == found
+        assert talk_in(on_disk, [place], scans, ("logs/conn.log",))[place] == found
+        return found
 
 
 def test_peers_flows_and_the_last_of_them() -> None:

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reconshield.addresses import AddressSet, parse_address
 from reconshield.detect.classes import find_own
 from reconshield.detect.ends import Ends
 from reconshield.detect.expected import TRANSPORTS
 from reconshield.detect.scene import OwnScan
+from reconshield.detect.tally import Tally
 from reconshield.detection import Talk, Traffic
 
 Array = NDArray[Any]
@@ -24,9 +26,29 @@ Place = tuple[str, int, str]
 TOP = 3
 
 
-def find_talk(rows: Array, places: Iterable[Place], scans: Sequence[OwnScan], files: tuple[str, ...]) -> Mapping[Place, Talk]:
-    """What the conversations show of each place."""
-    span = span_of(rows)
+def talk_in(tally: Tally, places: Iterable[Place], scans: Sequence[OwnScan], files: tuple[str, ...]) -> Mapping[Place, Talk]:
+    """What all conversations show of each place. In memory are only those of the hosts of these places."""
+    asked = list(places)
+    area = AddressSet(tuple((value, value) for value in {parse_address(ip) for ip, _, _ in asked}))
+    kept = []
+    for rows in tally.parts():
+        ends = Ends(rows)
+        meant = ends.within(area)
+        kept.append(rows[meant[ends.src] | meant[ends.dst]])
+    theirs = np.concatenate(kept)
+    ordered = theirs[np.argsort(theirs["order"], kind="stable")]
+    return find_talk(ordered, asked, scans, files, tally.span if tally.span[0] else None)
+
+
+def find_talk(
+    rows: Array,
+    places: Iterable[Place],
+    scans: Sequence[OwnScan],
+    files: tuple[str, ...],
+    span: tuple[float, float] | None = None,
+) -> Mapping[Place, Talk]:
+    """What these conversations show of each place; `span` is the time that all of them cover, where these are not all."""
+    span = span or span_of(rows)
     traffic = Traffic(files, span)
     if not rows.size:
         return {place: Talk(traffic) for place in places}

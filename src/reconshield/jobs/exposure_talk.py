@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconshield.detect.scene import OwnScan
-from reconshield.detect.talk import find_talk
+from reconshield.detect.talk import talk_in
 from reconshield.detect.tally import Tally
 from reconshield.detection import Talk
 from reconshield.jobs.detect import Input, read_files
@@ -50,5 +50,5 @@ def talk_with(
     places = {(endpoint.ip, endpoint.port, endpoint.transport): endpoint for endpoint in endpoints}
     with Tally() as tally:
         read_files(tally, files, since=since, told=told, hear=lambda _: None)
-        found = find_talk(tally.conversations, places, scans, tuple(map(str, files)))
+        found = talk_in(tally, places, scans, tuple(map(str, files)))
     return {places[place]: talk for place, talk in found.items()}
