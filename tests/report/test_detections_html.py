@@ -19,7 +19,7 @@ from reconshield.detect.picture import MOST_BEATS, PARTS, draw
 from reconshield.detect.readers import recognise
 from reconshield.detect.tally import MOMENT, Tally
 from reconshield.jobs.detect import make_setting
-from reconshield.report.detected import DetectionReport
+from reconshield.report.detected import PICTURED, DetectionReport
 from reconshield.report.html import detections_text, style_sheet
 from reconshield.report.html.detections import DETAILED, sentence_of
 from reconshield.report.html.graph import EDGES, chart_graph, shorten
@@ -36,7 +36,7 @@ def judged(rows: Iterable[dict[str, object]]) -> Matches:
         for item in reader.read([data]):
             if isinstance(item, Flows):
                 tally.add(item)
-        return match(tally, make_setting(policy_of(CELL), DAY + 86_400.0), pictured=DETAILED)
+        return match(tally, make_setting(policy_of(CELL), DAY + 86_400.0), pictured=PICTURED)
 
 
 def report_of(rows: Iterable[dict[str, object]]) -> DetectionReport:
@@ -159,6 +159,18 @@ def test_many_alike_are_one_line() -> None:
     assert sorted(len(edge.detections) for edge in graph.edges) == [1, 1, 1, 1, 9]
 
 
+def test_a_scan_is_one_row_of_the_timeline() -> None:
+    many = EVERY_STATE["many"].detections
+    timeline = chart_timeline(many)
+    assert timeline is not None
+    [row] = timeline.rows
+    assert (row.name, row.number, timeline.left_out) == ("10.20.4.7 → 80 hosts:3389/tcp", 80, 0)
+    assert (row.first, row.last, sum(bar.height > 0 for bar in row.bars)) == (DAY, DAY + 79 * 7 + 1, row.active)
+    half = chart_timeline([replace(each, picture=each.picture if at < 40 else None) for at, each in enumerate(many)])
+    assert half is not None
+    assert (half.rows[0].number, half.left_out) == (40, 40)
+
+
 def test_other_sources_are_another_end_however_many_they_are() -> None:
     def herd(net: int, peer: str, port: int) -> list[dict[str, object]]:
         return [zeek_row(DAY + at * 7, f"10.20.{net}.{at}", peer, port) for at in range(9)]
@@ -190,7 +202,7 @@ def test_a_timeline_is_as_high_as_its_busiest_part() -> None:
     assert timeline is not None
     first = timeline.rows[0]
     assert first.active == PARTS
-    assert sum(first.detection.picture.parts if first.detection.picture else ()) == 720
+    assert sum(first.worst.picture.parts if first.worst.picture else ()) == 720
     assert max(bar.height for bar in first.bars) == 14
     assert max(bar.x + bar.width for bar in first.bars) <= 100.01
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from reconshield.jobs.detect import Detected, Input
     from reconshield.jobs.indicators import FeedRead
 
-PICTURED = 50
-"""Detections that a page shows in full."""
 SHOWN = 20
 """Detections in the terminal; all of them with --all or in any other format."""
 
@@ -52,6 +50,8 @@ class Place:
     @property
     def pictured(self) -> int:
         """How many of the worst detections need a picture."""
+        from reconshield.report.detected import PICTURED
+
         return PICTURED if self.format == "html" else 0
 
     def tell_input(self, read: Input) -> None:

@@ -72,7 +72,7 @@ class Alarm:
             changed=sum(not step.is_new and step.alert.resolved_at is None for step in said),
             ended=sum(step.alert.resolved_at is not None for step in said),
             delivered=delivered,
-            waiting=len(outbox.list_deliveries(self.store, limit=1000)),
+            waiting=len(outbox.list_deliveries(self.store, [outbox.WAITING], limit=1000)),
         )
 
     def deliver(self) -> Delivered:
@@ -81,7 +81,12 @@ class Alarm:
         for delivery in outbox.list_deliveries(self.store, limit=1000):
             if delivery.channel not in self._ways:
                 self._rest.until[delivery.channel] = now + LONGEST_PAUSE
-        return deliver_due(self.store, self._ways, time.time, self._rest) if self._ways else Delivered()
+        total = Delivered()
+        while self._ways and (done := deliver_due(self.store, self._ways, time.time, self._rest)) != Delivered():
+            total += done
+            if not done.sent:
+                break
+        return total
 
     @property
     def tells_nobody(self) -> bool:

@@ -20,6 +20,8 @@ SPACE = UUID("5b1f0a4e-3c57-5d0b-9f0d-6a3f2b7c9e11")
 """The name space of our own ids (RFC 9562, version 5)."""
 PROTOCOL_NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "dccp": 33, "sctp": 132}
 LIMIT = 100
+PICTURED = 500
+"""Detections that a page wants a picture of: it shows fewer in full, and sums up many of one kind in its timeline."""
 THRESHOLDS = {"low": "20 to 39", "medium": "40 to 59", "high": "60 to 84", "critical": "85 to 100"}
 """The scores of each rating (`detect.evidence` decides; a test holds both together)."""
 
@@ -83,7 +85,7 @@ def times_of(detection: Detection, made: float) -> tuple[float, float]:
     """First and last flow. Where the log has no times it is the time of the report, for formats that need one."""
     if math.isnan(detection.first):
         return made, made
-    return detection.first, max(detection.last, detection.first)
+    return detection.first, max(detection.first, detection.last)
 
 
 def title_of(detection: Detection) -> str:

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconshield.detection import Detection, Picture
-from reconshield.report.detections import endpoint_text
-from reconshield.report.html.graph import LABEL, shorten
+from reconshield.report.html.graph import LABEL, Bundle, bundle, shorten
 from reconshield.text import count, duration, local_time, plural
 
 TIMELINES = 20
@@ -32,49 +31,66 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class TimelineRow:
-    """One detection: its ends, its bars, how many parts of the time it was active in, and the flows of the busiest."""
+    """What is one line of the graph is one row here: its ends, its bars, how many parts of the time it was active in, the flows
+    of the busiest, and when the first and the last flow was.
+    """
 
-    detection: Detection
     name: str
+    worst: Detection
+    number: int
     y: int
     bars: tuple[Bar, ...]
     active: int
     busiest: int
+    first: float
+    last: float
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The rows, how long a part is, how many detections are not drawn, and the time that all flows cover."""
+    """The rows, how long a part is and how many there are, how many detections are not drawn, and the time of all flows."""
 
     rows: tuple[TimelineRow, ...]
     height: int
     part: str
+    parts: int
     left_out: int
     span: tuple[float, float]
 
 
 def chart_timeline(detections: Sequence[Detection]) -> Timeline | None:
     """When the worst were active; None where no flow has a time."""
-    drawn = [(each, each.picture) for each in detections if each.picture is not None][:TIMELINES]
-    if not drawn:
+    pictured = [each for each in detections if each.picture is not None]
+    if not pictured or (first := pictured[0].picture) is None:
         return None
-    rows = tuple(_timeline_row(each, picture, place) for place, (each, picture) in enumerate(drawn))
-    first = drawn[0][1]
+    drawn = bundle(pictured)[:TIMELINES]
+    rows = tuple(_timeline_row(each, place, len(first.parts)) for place, each in enumerate(drawn))
     length = (first.span[1] - first.span[0]) / len(first.parts)
-    return Timeline(rows, len(rows) * LINE + 20, duration(length), len(detections) - len(rows), first.span)
+    left_out = len(detections) - sum(row.number for row in rows)
+    return Timeline(rows, len(rows) * LINE + 20, duration(length), len(first.parts), left_out, first.span)
 
 
-def _timeline_row(detection: Detection, picture: Picture, place: int) -> TimelineRow:
-    parts = picture.parts
-    most, unit, base = max([*parts, 1]), 100 / max(len(parts), 1), place * LINE + 18 + TRACK
+def _timeline_row(found: Bundle, place: int, count: int) -> TimelineRow:
+    pictures = [each.picture for each in found.detections if each.picture]
+    parts = [sum(picture.parts[at] for picture in pictures) for at in range(count)]
+    most, unit, base = max([*parts, 1]), 100 / count, place * LINE + 18 + TRACK
     bars = []
     for at, flows in enumerate(parts):
         if flows:
             height = max(3.0, round(TRACK * flows / most, 1))
             bars.append(Bar(round(at * unit, 2), round(unit, 2), base - height, height))
-    ends = detection.src, endpoint_text(detection)
-    name = " → ".join(ends if len("".join(ends)) <= 2 * LABEL else map(shorten, ends))
-    return TimelineRow(detection, name, place * LINE, tuple(bars), sum(flows > 0 for flows in parts), max([*parts, 0]))
+    ends = [end.partition("\n")[0] for end in (found.source, found.target)]
+    return TimelineRow(
+        name=" → ".join(ends if len("".join(ends)) <= 2 * LABEL else map(shorten, ends)),
+        worst=found.detections[0],
+        number=len(found.detections),
+        y=place * LINE,
+        bars=tuple(bars),
+        active=sum(flows > 0 for flows in parts),
+        busiest=max(parts),
+        first=min(each.first for each in found.detections),
+        last=max(each.last for each in found.detections),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from reconshield.errors import UserError
-from reconshield.report.detected import DetectionReport
+from reconshield.report.detected import PICTURED, DetectionReport
 from reconshield.report.detection_formats import FILES, render
 from reconshield.report.html import detections_text
 from reconshield.report.html.detections import page_values
@@ -18,8 +18,6 @@ from reconshield.web.traffic import judge
 from reconshield.web.uploads import saved
 
 ROUTER = APIRouter(include_in_schema=False)
-PICTURED = 50
-"""Detections that the page shows with a picture."""
 
 
 @ROUTER.get("/detections")
