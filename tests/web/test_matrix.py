@@ -5,7 +5,9 @@ and odd things in every address.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -15,11 +17,14 @@ from fastapi.routing import APIRoute
 from sqlalchemy import select
 
 from reconshield.access import Role
+from reconshield.jobs.policy_edit import digest
+from reconshield.store import audit
 from reconshield.store.db import Store
 from reconshield.store.tables import METADATA
 from reconshield.web.call import Site
 from reconshield.web.door import Door
 from reconshield.web.pages import ROUTERS
+from web.conftest import Person
 from web.world import ADDRESS, LINE, MARK, World, faults_of, make_world
 
 Make = Callable[..., Any]
@@ -247,3 +252,28 @@ def test_two_who_change_the_same_get_words(world: World, person: Make) -> None:
         assert 'role="alert"' in second.text
     assert admin.post(f"/alerts/{world.alert}/ack").status_code == 303
     assert other.post(f"/alerts/{world.alert}/ack").status_code in {303, 422}
+
+
+def test_many_who_change_the_same_at_once_are_told_apart(site: Site, world: World, person: Make, app: FastAPI) -> None:
+    """Six at the same moment: one does it, the others are told so, and the log has it once."""
+    crowd = [person("admin") for _ in range(6)]
+
+    def all_at_once(path: str, fields: dict[str, str] | None = None) -> Counter[int]:
+        with ThreadPoolExecutor(len(crowd)) as pool:
+            return Counter(pool.map(lambda somebody: somebody.post(path, fields).status_code, crowd))
+
+    assert all_at_once(f"/grants/{world.grant}/revoke") == {303: 1, 422: 5}
+    assert all_at_once(f"/settings/links/{world.link}/withdraw") == {303: 1, 422: 5}
+    assert all_at_once(f"/account/sessions/{world.session}/end") == {303: 1, 422: 5}
+    assert set(all_at_once(f"/alerts/silences/{world.silence}/end")) <= {303, 422}, "who asked a moment earlier ends it earlier"
+    text = site.policy_path("main").read_text(encoding="utf-8")
+    assert all_at_once("/policy", {"text": text + "# mine\n", "etag": digest(text)}) == {303: 1, 409: 5}
+    wish = {"name": "newcomer", "password": "a long enough sentence", "again": "a long enough sentence"}
+    shown = crowd[0].post("/settings/invite", {"role": "viewer", "lasting": "3d"}).text
+    code = shown.partition("/setup/")[2].partition("<")[0]
+    crowd = [Person(app) for _ in range(6)]
+    counted = all_at_once(f"/setup/{code}", wish)
+    assert counted[303] == 1, counted
+    assert not [status for status in counted if status >= 500]
+    events = Counter(entry.event for entry in audit.entries(site.store_of("main")))
+    assert (events["grant-revoked"], events["link-withdrawn"], events["policy-saved"]) == (1, 1, 1)

@@ -135,9 +135,10 @@ def read_grants(store: Store) -> tuple[Grant, ...]:
 
 def revoke_grant(store: Store, grant_id: str, now: float, actor: str | None = None) -> Kept:
     """End a grant now. One that was revoked before is a `UserError`."""
-    if find_grant(store, grant_id).revoked_at is not None:
-        raise UserError("this grant is revoked already", where=grant_id, hint="reconshield grant list")
     with store.together() as one:
+        grants.hold(one)
+        if find_grant(one, grant_id).revoked_at is not None:
+            raise UserError("this grant is revoked already", where=grant_id, hint="reconshield grant list")
         grant = grant_of(grants.revoke_grant(one, grant_id, now))
         entry = audit.append_entry(one, "grant-revoked", {"grant": grant.id}, now, actor or host.user_name())
     return Kept(grant, entry)

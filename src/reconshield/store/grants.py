@@ -49,6 +49,12 @@ def row_of(grant: Json) -> dict[str, Any]:
     }
 
 
+def hold(store: Store) -> None:
+    """Until the caller's transaction ends, nobody else adds or ends a grant of the workspace."""
+    with store.begin() as connection:
+        take_turns(connection, f"grants {store.workspace}")
+
+
 def list_grants(store: Store) -> list[dict[str, Any]]:
     """All grants of the workspace, revoked and expired ones too, oldest first; `id` and the fields of `add_grant`."""
     with store.read() as connection:
