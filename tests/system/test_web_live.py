@@ -40,6 +40,8 @@ def test_a_scan_is_watched_paused_resumed_and_read(tmp_path: Path) -> None:
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(30)
+            if server.stdout is not None:
+                server.stdout.close()
     assert told.returncode == 0, told.stderr[-3000:]
     found_fault_with = [json.loads(line) for line in told.stdout.splitlines()]
     remarks = [each for each in found_fault_with if "status of 403" not in each["text"]]  # the refused plan that was asked for
