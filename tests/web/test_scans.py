@@ -444,6 +444,7 @@ def test_the_stream_tells_progress_then_the_end(granted: Site, pop3: Listener, p
     assert len(events) >= 3
     for _, part in events:
         harmless(part)
+    assert any("loss 0 %" in part for _, part in events)
     last = events[-2][1]
     assert f"{HOST}:{pop3.endpoint.port}/tcp" in last
     assert "pop3" in last

@@ -159,10 +159,10 @@ class LiveScan:
         """Take in what the scan says."""
         with self._changed:
             match event:
-                case Measuring(done, total, opened, rate, slowed):
+                case Measuring(done, total, opened, rate, slowed, loss):
                     eta = self._pace.eta(self._clock(), done, total)
                     found = max(self._state.open, self._before + opened)
-                    self._change(done=done, total=total, open=found, rate=rate, slowed=slowed, eta=eta)
+                    self._change(done=done, total=total, open=found, rate=rate, slowed=slowed, loss=loss, eta=eta)
                 case Measured(batch):
                     self._note_open(batch)
                 case Identifying(done, total):

@@ -72,6 +72,8 @@ class LiveState:
     outcome: RunState | None = None
     ending: How | None = None
     live: bool = True
+    loss: float | None = None
+    """The share of attempts that were lost, None while not known."""
 
     @property
     def paused(self) -> bool:

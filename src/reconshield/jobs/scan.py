@@ -101,13 +101,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Measuring:
-    """How far the measurement is. Counts are endpoints."""
+    """How far the measurement is. Counts are endpoints. `loss` is the share of lost attempts, None while not known."""
 
     done: int
     total: int
     open: int
     rate: float
     slowed: str | None = None
+    loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +296,7 @@ def measure_blocks(
             yield Measured(step.batch)
         else:
             yield step
-            yield Measuring(before + step.done, total, step.open, step.rate, step.slowed)
+            yield Measuring(before + step.done, total, step.open, step.rate, step.slowed, step.loss)
 
 
 def identify_open(
