@@ -86,7 +86,24 @@ def test_http_on_110_out_of_a_secure_zone_is_critical() -> None:
     assert "secure zone cell-3 expects no pop3" in found.evidence[0].because
     assert found.evidence[1].because == "http was spoken, not pop3"
     assert found.following == "on 10.20.4.9: ss -tnp dst 203.0.113.35"
+    assert found.direction == "out"
+    assert ", or http in the first bytes of a capture of it, or the same rhythm while nobody" in found.confirmed
+    assert dict(found.measures) == {"gaps": 1.0, "sizes": 1.0, "hours": 1.0, "duration": 1.0}
     assert found.refuted == "a greeting of pop3 in a capture, or a change record for cell-3, then a [[traffic]] entry"
+
+
+@pytest.mark.parametrize(
+    ("src", "dst", "direction"),
+    [
+        ("10.20.4.9", "203.0.113.35", "out"),
+        ("203.0.113.35", "10.20.4.9", "in"),
+        ("10.20.4.9", "10.30.0.1", "within"),
+        ("203.0.113.35", "198.51.100.1", "outside"),
+    ],
+)
+def test_the_direction_of_a_conversation(src: str, dst: str, direction: str) -> None:
+    [found] = judge(beacon(src, dst, 5888, conn_state="REJ"), policy_of(CELL)).detections
+    assert found.direction == direction
 
 
 @pytest.mark.parametrize(

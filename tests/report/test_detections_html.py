@@ -115,7 +115,7 @@ ORDER = (
     "protocol 25 http was spoken, not pop3 [T1571]",
     "Some of its flows The first and the last of 720 seconds",
     "Next on 10.20.4.9: ss -tnp dst 203.0.113.35",
-    "Confirmed by a process on 10.20.4.9 behind it that whoever runs that host does not know, or HTTP in the first bytes",
+    "Confirmed by a process on 10.20.4.9 behind it that whoever runs that host does not know, or http in the first bytes",
     "Refuted by a greeting of pop3 in a capture",
     "T1071 Application Layer Protocol, T1571 Non-Standard Port",
     "Rhythm: median 60 s, median deviation 0 s, 239 of 719 gaps drawn",

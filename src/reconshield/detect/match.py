@@ -13,6 +13,7 @@ import numpy as np
 from reconshield.detect import evidence as weights
 from reconshield.detect.classes import COLUMNS
 from reconshield.detect.evidence import Kind, grade
+from reconshield.detect.flows import UNRECOGNISED
 from reconshield.detect.kept import Kept
 from reconshield.detect.picture import draw
 from reconshield.detect.rhythm import Rhythm, measure_rhythm
@@ -145,7 +146,9 @@ def confirmation(scene: Scene, number: int, entries: list[Evidence]) -> str:
     inside = scene.ends.text(int(src if scene.inside[src] else dst))
     ways = [f"a process on {inside} behind it that whoever runs that host does not know"]
     if Kind.PROTOCOL in kinds:
-        ways.append(f"{scene.apps[int(scene.rows[number]['app'])].upper()} in the first bytes of a capture of it")
+        app = scene.apps[int(scene.rows[number]["app"])]
+        spoken = "no known protocol" if app == UNRECOGNISED else app.replace(",", " or ")
+        ways.append(f"{spoken} in the first bytes of a capture of it")
     if Kind.INDICATOR in kinds:
         ways.append("the name, certificate or file that the indicator speaks of, on that host")
     if Kind.RHYTHM in kinds:
