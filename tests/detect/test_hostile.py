@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,30 @@ def test_anything_may_come(reader: Reader, data: bytes, seed: int, size: int) ->
         for item in reader.items(pieces(broken, size), 1_760_100_000.0) if reader.recognises(broken[:65_536]) else ():
             if isinstance(item, Flows):
                 assert (item.rows["app"] < len(item.apps)).all()
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+def test_no_line_takes_long(reader: Reader) -> None:
+    data, long = WHOLE[reader.name], 100_000
+    if b"\0" in data[:64]:
+        return  # no lines
+    line = data.strip().rpartition(b"\n")[2]
+    words = sorted({word for word in line.replace(b"\t", b" ").replace(b",", b" ").split(b" ") if word})
+    for word in [b" ", b":", b".", *words[:20]]:
+        many, apart = word * (long // len(word)), (word + b" ") * (long // (len(word) + 1))
+        for slow in (
+            line + many,
+            many + line,
+            line + apart,
+            apart + line,
+            line.replace(word, many, 1),
+            line.replace(word, apart, 1),
+        ):
+            begun = time.process_time()
+            for _ in reader.items([data + slow + b"\n"], 1_760_100_000.0):
+                pass
+            reader.recognises(slow[:65_536])
+            assert time.process_time() - begun < 3, (word, slow[:80])
 
 
 def damage(data: bytes, chance: random.Random) -> Iterator[bytes]:

@@ -32,7 +32,9 @@ TEMPLATES = {V9: (0, 1), IPFIX: (2, 3)}
 JOIN = 15.0
 """Seconds between records of one flow: exporters tell a flow as over when it has been silent for so long."""
 MOST_WAITING = 8 << 20
-MOST_TEMPLATES = 10_000
+MOST_FIELDS = 200_000
+"""Fields of all templates together; beyond that they are forgotten."""
+MOST_DOMAINS = 10_000
 EARLIEST, LATEST = 631_152_000, 4_102_444_800
 """No packet was sent before 1990, none after 2100."""
 NEAR = 366 * 86_400
@@ -47,6 +49,7 @@ class State:
 
     templates: dict[Key, Template] = field(default_factory=dict)
     waiting: dict[Key, list[tuple[Export, bytes]]] = field(default_factory=dict)
+    fields: int = 0
     held: int = 0
     booted: dict[int, int] = field(default_factory=dict)
     biflows: set[int] = field(default_factory=set)
@@ -158,10 +161,12 @@ class Exports:
             if template is None:
                 state.templates.pop(place, None)
                 continue
-            if len(state.templates) >= MOST_TEMPLATES:
+            state.fields += len(template.fields)
+            if state.fields > MOST_FIELDS:
                 state.templates.clear()
+                state.fields = len(template.fields)
             state.templates[place] = template
-            if template.both and len(state.biflows) < MOST_TEMPLATES:
+            if template.both and len(state.biflows) < MOST_DOMAINS:
                 state.biflows.add(key[1])
             for export, body in state.waiting.pop(place, []):
                 state.held -= len(body)
@@ -203,7 +208,7 @@ class Exports:
         if isinstance(one, int) and isinstance(gap, int) and one and gap:
             self._note_sampling((one + gap) // one)
         self._note_sampling(values.get("sampling", 0))
-        if isinstance(booted := values.get("booted_ms"), int) and len(self._state.booted) < MOST_TEMPLATES:
+        if isinstance(booted := values.get("booted_ms"), int) and len(self._state.booted) < MOST_DOMAINS:
             self._state.booted[domain] = booted
 
     def _note_sampling(self, one_in: int | bytes) -> None:

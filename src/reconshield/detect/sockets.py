@@ -22,6 +22,7 @@ NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
 MOST = 100_000
 """Connections that wait for the listeners of their list, and listeners that are remembered."""
 ANY = ("0.0.0.0", "::")  # noqa: S104 - nothing is bound
+MOST_LINE, MOST_HEAD = 2048, 512
 End = tuple[str, int]
 TIMELESS = "the list has no times: that of the file's last change is taken"
 
@@ -111,8 +112,10 @@ def read_sockets(chunks: Chunks) -> Iterator[tuple[int, str] | Bad]:
     for piece in cut_lines(as_utf8(chunks)):
         if isinstance(piece, TooLong):
             yield Bad(f"line {piece.line}", "the line is longer than 1 MiB")
-        else:
-            yield from enumerate(piece.data.decode("utf-8", "replace").split("\n"), piece.first)
+            continue
+        for number, line in enumerate(piece.data.decode("utf-8", "replace").split("\n"), piece.first):
+            # No program writes longer lines, but for a list of all who share a socket, of which the first is enough.
+            yield number, line[:MOST_LINE]
 
 
 def as_utf8(chunks: Chunks) -> Iterator[bytes]:
@@ -134,7 +137,8 @@ def as_utf8(chunks: Chunks) -> Iterator[bytes]:
 def head_lines(head: bytes) -> list[str]:
     """The first lines of a list, for recognising it."""
     wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return head[: 1 << 14].decode("utf-16" if wide else "utf-8", "replace").splitlines()[:200]
+    lines = head[: 1 << 14].decode("utf-16" if wide else "utf-8", "replace").splitlines()[:200]
+    return [line[:MOST_HEAD] for line in lines]
 
 
 def read_end(text: str, every: str = "::") -> End:

@@ -25,12 +25,12 @@ MOST_KNOWN = 10_000
 TCP_GAP, GAP = 120.0, 30.0
 """Seconds after which another packet of the same ends is another attempt: how long the kernel itself remembers one."""
 
-PACKET = re.compile(rb"IN=(\S*) OUT=(\S*)(?= |$)")
 FIELD = re.compile(rb"\b(SRC|DST|PROTO)=(\S+)")
 WHOLE = re.compile(
     rb".*?\bSRC=(\S+) DST=(\S+)(?: LEN=(\d+))?\b.*?\bPROTO=(\S+)(?: TYPE=(\d+)|(?: SPT=(\S+) DPT=(\S+)))?(?=\s|$)"
 )
-LONG = 1 << 30
+MOST_LEAD, MOST_BODY = 1024, 2048
+"""Octets before and behind `IN=… OUT=…`; the kernel writes fewer. Patterns look at no more, for they could be led astray."""
 FLAG = re.compile(rb" (SYN|ACK|FIN|RST|PSH)(?= |$)")
 STOPPED = re.compile(rb"drop|den(y|ied)|block|reject|refuse|discard|\bban(ned)?\b", re.IGNORECASE)
 STAMP = re.compile(
@@ -61,7 +61,7 @@ def read_dated(chunks: Chunks, changed: float | None) -> Iterator[Item]:
                 continue
             if line.startswith(b"{"):
                 line = journal_line(line)  # noqa: PLW2901 - the same in the shape of the others
-            place = PACKET.search(line)
+            place = find_packet(line)
             if place is None or b" ARP HTYPE=" in line:
                 continue
             try:
@@ -85,11 +85,27 @@ def journal_line(line: bytes) -> bytes:
     return text.encode("utf-8", "replace").replace(b"\n", b" ")
 
 
-def read_packet(line: bytes, place: re.Match[bytes], number: int, clock: Clock) -> Half:
+def find_packet(line: bytes) -> tuple[int, int] | None:
+    """Where `IN=… OUT=…` begins and ends."""
+    at = line.find(b" OUT=")
+    while at >= 0:
+        begin = line.rfind(b"IN=", line.rfind(b" ", 0, at) + 1, at)
+        if begin >= 0:
+            end = line.find(b" ", at + 1)
+            return begin, end if end >= 0 else len(line)
+        at = line.find(b" OUT=", at + 1)
+    return None
+
+
+def read_packet(line: bytes, place: tuple[int, int], number: int, clock: Clock) -> Half:
     """The packet of a line. ValueError says what is wrong with it."""
-    found = WHOLE.match(line, place.end())
-    if found is None or found.end() > (line.find(b" [SRC=", place.end()) % LONG):
-        raise ValueError(why_not(line[place.end() :].split(b" [SRC=", 1)[0]))
+    begin, end = place
+    if begin > MOST_LEAD:
+        raise ValueError("what stands before IN= is longer than 1 KiB")
+    body = line[end : end + MOST_BODY].split(b" [SRC=", 1)[0]
+    found = WHOLE.match(body)
+    if found is None:
+        raise ValueError(why_not(body))
     src, dst, length, name, kind, source, target = found.groups()
     transport = TRANSPORTS.get(name) or small(name, "PROTO", 255)
     sport = dport = 0
@@ -99,10 +115,10 @@ def read_packet(line: bytes, place: re.Match[bytes], number: int, clock: Clock) 
             raise ValueError("no ports: a fragment, or the line is cut")
         sport, dport = small(source, "SPT", 65_535), small(target, "DPT", 65_535)
     if transport == 6:
-        flags = sum(FLAGS[word] for word in set(FLAG.findall(line, found.end())))
+        flags = sum(FLAGS[word] for word in set(FLAG.findall(body, found.end())))
         role = role_of(flags, 1)
     at = clock.read(line, number)
-    lead = line[: place.start()]
+    lead = line[:begin]
     return Half(
         number,
         at,
@@ -153,7 +169,7 @@ class Clock:
         """Unix seconds; NaN where the line has no time (a kernel's own clock counts from its start). ValueError for a time
         that is none.
         """
-        found = STAMP.match(line)
+        found = STAMP.match(line, 0, MOST_LEAD)
         if found is None:
             self._timeless = True
             return NOT_A_TIME
@@ -195,8 +211,9 @@ class Clock:
 def recognises(head: bytes) -> bool:
     """A line that names interfaces, addresses and a protocol."""
     lines = (journal_line(line) if line.startswith(b"{") else line for line in head.split(b"\n") if b" OUT=" in line)
-    places = ((line, PACKET.search(line)) for line in lines)
-    return any(place and {b"SRC", b"DST"} <= {name for name, _ in FIELD.findall(line, place.end())} for line, place in places)
+    places = ((line, find_packet(line)) for line in lines)
+    wanted = {b"SRC", b"DST"}
+    return any(at and wanted <= {name for name, _ in FIELD.findall(line, at[1], at[1] + MOST_BODY)} for line, at in places)
 
 
 READER = Reader("netfilter", "iptables and nftables log lines (syslog, journal, dmesg)", recognises, read, read_dated)

@@ -25,7 +25,7 @@ STATES = {
 OPENING = {"SYN-SENT": 1, "SYN-RECV": -1}
 USER = re.compile(r'users:\(\("(.*?)",pid=(\d{1,9})')
 HEADER = re.compile(r"(Netid\s+)?(State\s+)?Recv-Q\s+Send-Q\s+Local Address:Port\s+Peer Address:Port")
-LINE = re.compile(rf"(\S+\s+)?({'|'.join(STATES)})\s+\d+\s+\d+\s+\S+:\S+\s+\S+:\S+(\s|$)")
+LINE = re.compile(rf"(\S+\s+)?({'|'.join(STATES)})\s+\d+\s+\d+\s+\S+:[^\s:]+\s+\S+:[^\s:]+(\s|$)")
 TAKEN = "the list has no column Netid: its lines are taken for TCP"
 
 
