@@ -55,6 +55,7 @@ def scan(
     targets: str = NET,
     ports: tuple[int, int] = (100, 119),
     port: int = 110,
+    name: str = "pop3",
     vantage: str = "dmz-1",
     blocks: int | None = None,
     shard: tuple[int, int] = (0, 1),
@@ -71,7 +72,7 @@ def scan(
             save_block(store, run.id, number, rows[where == number])
     for ip in (ip for ip, state in cells.items() if state is State.OPEN):
         place = Endpoint(ip, port)
-        service = Service(place, "pop3", Confidence.CONFIRMED, at + 9, "Dovecot", facts={"login_clear": "offered"})
+        service = Service(place, name, Confidence.CONFIRMED, at + 9, "Dovecot", facts={"login_clear": "offered"})
         finding = Finding(
             "pop3-cleartext-login", ip, place, Severity.MEDIUM, Confidence.CONFIRMED, "clear", {"seen": "x"}, "ssl"
         )
@@ -279,3 +280,11 @@ def test_a_month_of_runs_draws_a_timeline(store: Store) -> None:
     assert known == ["not-measured", "not-open", "open"]
     assert [window.kind for window in line.windows] == ["opened"]
     assert line.windows[0].by - (line.windows[0].after or 0) == DAY
+
+
+def test_what_was_not_recognised_is_said_so(store: Store, tmp_path: Path) -> None:
+    grant(store)
+    scan(store, 1, {"10.77.0.2": State.OPEN}, name="unknown")
+    (row,) = look(store, policy(tmp_path)).rows
+    assert row.verdict
+    assert row.verdict.because == "no [[expect]] entry; what speaks was not recognised"

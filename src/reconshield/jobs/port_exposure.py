@@ -27,6 +27,7 @@ from reconshield.jobs.run_area import Cover, count_closed, covers_of, measured_a
 from reconshield.model import Confidence, Endpoint, Finding, Reason, Risk, Service, State, Transport
 from reconshield.policy import Policy
 from reconshield.policy.judgement import Judgement, judge
+from reconshield.policy.matching import Spoken
 from reconshield.policy.verdict import KINDS, Measured, Verdict
 from reconshield.scope import PORT_SCAN, granted_area
 from reconshield.store.by_port import (
@@ -269,18 +270,18 @@ def judge_open(
     now: float,
 ) -> Judgement:
     """The policy's word on each open endpoint, in the order of `here`, which is that of addresses."""
-    rows, services = np.zeros(len(here), STORED), {}
+    rows = np.zeros(len(here), STORED)
     packed = np.frombuffer(b"".join(ip for ip, _ in here), [("hi", ">u8"), ("lo", ">u8")])
     rows["hi"], rows["lo"], rows["state"], rows["port"] = packed["hi"], packed["lo"], State.OPEN, port
     rows["transport"] = [transport for _, transport in here]
     rows["reason"] = np.where(rows["transport"] == Transport.UDP, Reason.UDP_RESPONSE, Reason.SYN_ACK)
     rows["at"] = [seen[key][0].at if key in seen else interval.opened for key, interval in here.items()]
-    if any(entry.services for entry in policy.assertions):
-        for key, (answer, _) in seen.items():
-            if answer.service:
-                place = here[key].on(port).endpoint
-                services[place] = Service(place, answer.service, Confidence(answer.confidence or "guess"), answer.at)
-    return judge(policy, Measured(rows, vantage, now, services=services), now, open_only=True)
+    answers = [seen[key][0] if key in seen else None for key in here]
+    names = {"": 0}
+    codes = [names.setdefault(answer.service or "", len(names)) if answer else 0 for answer in answers]
+    guessed = [answer is not None and answer.confidence == Confidence.GUESS for answer in answers]
+    spoken = Spoken(tuple(names), np.array(codes), np.array(guessed, bool))
+    return judge(policy, Measured(rows, vantage, now, spoken=spoken), now, open_only=True)
 
 
 def fill_rows(store: Store, policy: Policy | None, found: Sequence[Standing], port: int, now: float) -> list[PortRow]:
@@ -303,8 +304,7 @@ def fill_row(
 ) -> PortRow:
     interval = found.interval.on(port)
     place, number = interval.endpoint, int.from_bytes(found.key[0], "big")
-    verdict = found.judgement.verdict_of(found.at) if found.judgement else None
-    verdict = replace(verdict, service=service) if verdict else None
+    verdict = found.judgement.verdict_of(found.at, service) if found.judgement else None
     context = Context(interval.vantage, now, policy, None, {place: verdict} if verdict else {}, {place: interval})
     risk = context.rate(service).risk if service else None
     return PortRow(

@@ -63,11 +63,11 @@ class Judgement:
                 yield self.verdict_of(at)
             yield from (verdict for verdict in self.others if verdict.kind == kind)
 
-    def verdict_of(self, at: int) -> Verdict:
-        """The verdict on one open endpoint."""
+    def verdict_of(self, at: int, heard: Service | None = None) -> Verdict:
+        """The verdict on one open endpoint; `heard` is what speaks there, where the measurement has that as columns only."""
         row, entry = self.rows[at], self.named[self.entries[at]] if self.entries[at] >= 0 else None
         seen = observation_of(row)
-        kind, service = KINDS[self.kinds[at]], self.measured.services.get(seen.endpoint)
+        kind, service = KINDS[self.kinds[at]], heard or self.measured.services.get(seen.endpoint)
         because = explain(kind, entry, service)
         zone = self.policy.zone_name(seen.endpoint.ip)
         return Verdict(kind, because, seen.endpoint, seen=seen, service=service, entry=entry, zone=zone)
