@@ -47,6 +47,49 @@ FIELDS = {
 }
 OWN = {"/logout", "/theme", "/login", "/setup/{code}", "/me"}
 """Changes of one's own browser, or for who has no account."""
+OPEN = [(method, path) for path in ("/setup/{code}", "/login", "/me") for method in ("GET", "POST")]
+CHANGES = {
+    "/logout": "viewer",
+    "/theme": "viewer",
+    "/ports/{port}/analyze": "operator",
+    "/scans/targets": "operator",
+    "/scans/plan": "operator",
+    "/scans": "operator",
+    "/scans/{run_id}/stop": "operator",
+    "/scans/{run_id}/pause": "operator",
+    "/scans/{run_id}/resume": "operator",
+    "/scans/{run_id}/rejudge": "operator",
+    "/findings/{finding}/accept": "analyst",
+    "/findings/{finding}/verify": "operator",
+    "/alerts/{alert}/ack": "analyst",
+    "/alerts/{alert}/silence": "analyst",
+    "/alerts/silences/{number}/end": "analyst",
+    "/alerts/outbox/retry": "analyst",
+    "/settings/channels/{name}/test": "admin",
+    "/firewall": "viewer",
+    "/firewall/prove": "operator",
+    "/firewall/evaluate": "viewer",
+    "/detections": "analyst",
+    "/grants": "admin",
+    "/grants/{grant}/revoke": "admin",
+    "/grants/{grant}/refresh": "admin",
+    "/policy/check": "admin",
+    "/policy": "admin",
+    "/account/password": "viewer",
+    "/account/totp": "viewer",
+    "/account/totp/confirm": "viewer",
+    "/account/totp/end": "viewer",
+    "/account/sessions/end": "viewer",
+    "/account/sessions/{name}/end": "viewer",
+    "/account/tokens": "viewer",
+    "/account/tokens/{token}/revoke": "viewer",
+    "/account/workspace": "viewer",
+    "/settings/invite": "admin",
+    "/settings/links/{link}/withdraw": "admin",
+    "/settings/members/{name}/role": "admin",
+    "/settings/members/{name}/remove": "admin",
+}
+"""Who may change what; the account's own things are anybody's."""
 FLEETING = {"seen_at", "used_at", "last_used_at"}
 """Columns that a look changes."""
 
@@ -81,6 +124,18 @@ def everything(store: Store) -> dict[str, list[str]]:
                 continue
             found[table.name] = sorted(repr(tuple(row)) for row in connection.execute(query))
     return found
+
+
+def test_every_route_wants_the_role_that_it_should() -> None:
+    """Said here once more, so that a door is not made lower by accident. Who reads is a viewer, with these exceptions."""
+    analyst, operator, admin = Role.ANALYST, Role.OPERATOR, Role.ADMIN
+    wanted: dict[tuple[str, str], Role | None] = dict.fromkeys(OPEN)
+    wanted |= {("GET", "/scans/new"): operator, ("GET", "/scans/{run_id}/rejudge"): analyst, ("GET", "/settings"): admin}
+    for path, least in CHANGES.items():
+        wanted["POST", path] = Role(least)
+    for method, route, role in routes():
+        assert (method, route.path) in wanted or method == "GET", f"say who may POST to {route.path}"
+        assert role == wanted.get((method, route.path), Role.VIEWER), (method, route.path)
 
 
 def test_the_world_fills_every_place_of_every_route(world: World) -> None:
