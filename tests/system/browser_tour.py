@@ -33,12 +33,16 @@ def main() -> None:
     with browser() as page:
         first_run(page, base + setup)
         add_grant(page, base, host)
+        folder = Path(shots) if shots != "-" else None
         analyze(page, base, host)
+        picture(page, folder, "port-open")
+        page.goto(base)
+        picture(page, folder, "overview-open")
         accept_nothing_blindly(page, base)
         rules = make_rules(page, base)
         subprocess.run(["ip", "netns", "exec", namespace, "nft", "-f", "-"], input=rules, text=True, check=True)
         see_it_closed(page, base)
-        look_at_all(page, base, Path(shots) if shots != "-" else None)
+        look_at_all(page, base, folder)
 
 
 @contextmanager
@@ -98,6 +102,15 @@ def analyze(page: Page, base: str, host: str) -> None:
     for wanted in (f"{host}:110/tcp", "pop3", "Dovecot"):
         if wanted not in panel:
             remark("analyze", f"{wanted} is not in the panel", shown=panel)
+
+
+def picture(page: Page, folder: Path | None, name: str) -> None:
+    """What the window shows, at every width; then the window is as before."""
+    for width, scheme in WIDTHS if folder is not None else ():
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        page.screenshot(path=f"{folder}/{name}-{width}.png")
+    page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def accept_nothing_blindly(page: Page, base: str) -> None:

@@ -33,18 +33,19 @@ def test_from_the_first_link_to_a_port_that_is_closed(tmp_path: Path) -> None:
     with Lab() as lab:
         scanner, host = lab.namespace("scan"), lab.namespace("host")
         lab.link(scanner, host, f"{LAX.rpartition('.')[0]}.1/24", f"{LAX}/24")
-        with running(host, [DOVECOT], world, WORDS):
-            server = subprocess.Popen(
+        with (
+            running(host, [DOVECOT], world, WORDS),
+            subprocess.Popen(
                 command(scanner, home, "serve"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
-            )
+            ) as server,
+        ):
             try:
                 assert server.stdout is not None
                 found = re.search(r"(http://127\.0\.0\.1:\d+)(/setup/\S+)", server.stdout.readline())
                 assert found is not None, server.stdout.read()
                 shots = os.environ.get("RECONSHIELD_SHOTS", "-")
-                told = scanner.run(sys.executable, str(TOUR), found[1], found[2], LAX, host.name, shots, timeout=400)
+                told = scanner.run(sys.executable, str(TOUR), found[1], found[2], LAX, host.name, shots, timeout=500)
             finally:
                 server.send_signal(signal.SIGTERM)
-                server.wait(20)
     remarks = [json.loads(line) for line in told.splitlines()]
     assert not remarks, "\n".join(map(str, remarks))
