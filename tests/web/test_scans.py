@@ -543,6 +543,29 @@ def test_an_import_says_that_it_is_one_and_offers_no_measurement(granted: Site, 
     harmless(operator.get(f"/scans/{run}/evidence/192.0.2.7:25/tcp").text)
 
 
+def test_what_only_this_machine_reaches_is_one_line_and_not_rated(site: Site, person: Make) -> None:
+    """As the command line measures it at the first start, without a grant."""
+    import threading
+
+    from reconshield.jobs.scan import prepare_scan, run_scan
+    from reconshield.jobs.scan_request import ScanRequest
+
+    with socket.create_server(("127.0.0.1", 0)) as own:
+        port = own.getsockname()[1]
+        request = ScanRequest(("localhost",), ports=f"{port},9", level=2)
+        events = run_scan(
+            site.store, prepare_scan(site.store, site.settings, request, time.time()), time.time, threading.Event()
+        )
+        run = next(event.head.id for event in list(events) if hasattr(event, "head"))
+    page = person("viewer").get(f"/scans/{run}").text
+    assert "No endpoint is open to other hosts; 1 endpoint open of " in page
+    assert "1 of them reachable from this machine alone" in page
+    assert f'This machine only, not rated: <span class="mono">{port}/tcp' in page
+    assert "No endpoint here is open to other hosts." in page
+    assert 'id="findings"' not in page
+    assert "not needed" in page
+
+
 # Who may what ---------------------------------------------------------------------------------------------------------------
 
 READS = (

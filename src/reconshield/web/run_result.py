@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 
 from reconshield.jobs.grants import list_grants
 from reconshield.jobs.results import held_of, load_head, load_result, load_summary
-from reconshield.model import Endpoint, Severity
+from reconshield.model import Endpoint, Finding, Severity
 from reconshield.policy import Policy
 from reconshield.report.answer import (
+    Exposure,
     Tally,
     answer_of,
     answer_text,
@@ -23,7 +24,7 @@ from reconshield.report.answer import (
 from reconshield.report.result import HeldBack, Summary
 from reconshield.store.db import Store
 from reconshield.store.runs import Run
-from reconshield.store.services import finding_kinds, hosts_with_findings, ports_seen_open
+from reconshield.store.services import FindingKind, finding_kinds, hosts_with_findings, ports_seen_open
 from reconshield.web.call import Call
 from reconshield.web.run_table import COLUMNS, FILTERS, ROWS, Table, page_of_list, table_of
 
@@ -34,9 +35,10 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The sentence, the table, what got no byte, and what only this machine itself can reach."""
+    """The sentence, the findings by what is wrong, the table, what got no byte, and what only this machine itself can reach."""
 
     sentence: str
+    kinds: list[FindingKind]
     table: Table
     held: tuple[tuple[str, str, str, str], ...]
     loopback: str = ""
@@ -60,7 +62,7 @@ def result_values(call: Call, run: Run) -> dict[str, Any]:
         "held_groups": found.held,
         "loopback": found.loopback,
         "grants": [grant for grant in list_grants(call.store) if grant.id in run.grants],
-        "kinds": finding_kinds(call.store, run.id),
+        "kinds": found.kinds,
         "table": found.table,
         "chosen": chosen,
         "filtered": any(chosen.values()),
@@ -85,9 +87,19 @@ def read_small(
     """The whole run, as the reports see it."""
     del summary, now
     result = load_result(store, run.id, policy=policy)
-    sentence = answer_text(result, find_exposures(result))
+    exposures = find_exposures(result)
     loopback = loopback_text(result) if result.own_loopback else ""
-    return Result(sentence, table_of(result, chosen, sort, after), groups_of(result.held_back), loopback)
+    table = table_of(result, chosen, sort, after)
+    return Result(answer_text(result, exposures), kinds_of(exposures), table, groups_of(result.held_back), loopback)
+
+
+def kinds_of(exposures: list[Exposure]) -> list[FindingKind]:
+    """The findings that the answer counts, by check."""
+    found: dict[tuple[str, Severity], list[Finding]] = {}
+    for finding in (finding for exposure in exposures for finding in exposure.findings):
+        found.setdefault((finding.check, finding.severity), []).append(finding)
+    kinds = [FindingKind(len(each), len({finding.endpoint.ip for finding in each}), each[0]) for each in found.values()]
+    return sorted(kinds, key=lambda kind: (-kind.sample.severity.rank, -kind.number, kind.sample.check))
 
 
 def read_large(
@@ -103,12 +115,13 @@ def read_large(
     """Of a large run its numbers, and the rows of one page."""
     table = page_of_list(store, run.id, policy, now, chosen, sort, after)
     severities: dict[Severity, int] = {}
-    for kind in finding_kinds(store, run.id):
+    kinds = finding_kinds(store, run.id)
+    for kind in kinds:
         severities[kind.sample.severity] = severities.get(kind.sample.severity, 0) + kind.number
     worst = page_of_list(store, run.id, policy, now, dict.fromkeys(chosen, ""), "risk", "").rows[:1]
     first = (worst[0].score or 0, worst[0].rating or "low") if worst else None
     tally = Tally(severities, hosts_with_findings(store, run.id, Severity.INFO), worst=first)
-    return Result(answer_of(summary, load_head(run), tally), table, groups_of(held_ports_of(store, run.id)))
+    return Result(answer_of(summary, load_head(run), tally), kinds, table, groups_of(held_ports_of(store, run.id)))
 
 
 def held_ports_of(store: Store, run_id: str) -> list[HeldBack]:
