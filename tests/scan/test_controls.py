@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import inf
+
 import numpy as np
 
 from reconshield.scan.controls import FIRST_ATTEMPT, GIVE_UP, MOST, Control, Controls
@@ -57,6 +60,21 @@ def test_who_is_silent_three_times_is_no_control() -> None:
         assert controls.expire(10.0 * turn + 2) == [control.group]
     assert controls.count == 0
     assert not choose(controls, 100.0)
+
+
+def test_no_answer_is_late_before_its_question_has_left() -> None:
+    @dataclass
+    class Sending:
+        gone_at: float = inf
+
+    controls = Controls()
+    learn(controls, 5, 1)
+    [control] = choose(controls, 1.0)
+    control.sending = sending = Sending()
+    assert not controls.expire(100.0)
+    sending.gone_at = 50.0
+    assert not controls.expire(50.0)
+    assert controls.expire(50.1) == [control.group]
 
 
 def test_they_are_a_small_part_of_what_is_sent() -> None:

@@ -13,6 +13,7 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
+from reconshield.scan.flight import Gone
 from reconshield.scan.path_rate import Group
 from reconshield.scan.space import U64
 
@@ -31,7 +32,7 @@ Key = tuple[int, int, int]
 
 @dataclass(slots=True)
 class Control:
-    """One endpoint. While an answer is awaited, `asked` is when it was asked and `group` with whom."""
+    """One endpoint. While an answer is awaited, `asked` is when it was asked, `sending` in which packets, `group` with whom."""
 
     key: Key
     route: int
@@ -39,10 +40,16 @@ class Control:
     silent: int = 0
     asked: float = 0.0
     group: Group | None = None
+    sending: Gone | None = None
 
     @property
     def attempt(self) -> int:
         return FIRST_ATTEMPT + self.turn % ATTEMPTS
+
+    @property
+    def gone_at(self) -> float:
+        """When its question left."""
+        return self.asked if self.sending is None else self.sending.gone_at
 
 
 @dataclass(slots=True)
@@ -86,7 +93,7 @@ class Controls:
         for _ in range(count):
             control = self._known[self._random.choice(self._keys)]
             if control.route == route and control.key not in self._awaited:
-                control.turn, control.asked = control.turn + 1, now
+                control.turn, control.asked, control.sending = control.turn + 1, now, None
                 self._awaited[control.key] = control
                 chosen.append(control)
         return chosen
@@ -109,8 +116,8 @@ class Controls:
         return control.group
 
     def expire(self, before: float) -> list[Group]:
-        """The groups of those that were asked `before` and have not answered."""
-        late = [control for control in self._awaited.values() if control.asked < before]
+        """The groups of those whose question left `before` and that have not answered."""
+        late = [control for control in self._awaited.values() if control.gone_at < before]
         for control in late:
             del self._awaited[control.key]
             control.silent += 1

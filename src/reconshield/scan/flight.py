@@ -1,6 +1,6 @@
 """One block under way in the raw engine: what is known of each of its pairs, in columns. Pure.
 
-A block is asked in rounds. A round begins with all pairs that have no verdict; when the last of them has been sent the time-out
+A block is asked in rounds. A round begins with all pairs that have no verdict; when the last of them has left the time-out
 runs, and who has not answered by then is asked again in the next round, or was silent. Nothing is kept for a packet: an answer
 names its endpoint, the plan knows its place in the block.
 """
@@ -8,6 +8,7 @@ names its endpoint, the plan knows its place in the block.
 from __future__ import annotations
 
 from math import inf
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,13 @@ from reconshield.scan.plan import Pairs
 from reconshield.scan.verdicts import Verdict
 
 Rows = NDArray[np.intp]
+
+
+class Gone(Protocol):
+    """Packets that were handed over, and when they left (a steady clock's seconds; infinite until they have)."""
+
+    @property
+    def gone_at(self) -> float: ...
 
 
 def span(rows: Rows) -> Rows | slice:
@@ -31,7 +39,8 @@ class Flight:
 
     `which` is the number of each pair's route, `limited` whose host has a limit of its own (None: nobody's), `sent` when it was
     asked last (Unix seconds), `answered_by` the attempt that was answered, `left` counts pairs of ours without a verdict,
-    `unsent` those of this round that have not been sent, `due` is when the round ends (a steady clock's seconds).
+    `unsent` those of this round that have not been sent, `leaving` is what was sent and may not have left yet, `due` when the
+    round ends (a steady clock's seconds).
     """
 
     __slots__ = (
@@ -40,6 +49,7 @@ class Flight:
         "answered_by",
         "attempt",
         "due",
+        "leaving",
         "left",
         "limited",
         "number",
@@ -69,6 +79,7 @@ class Flight:
         self.attempt = 0
         self.left = self.unsent = int(mine.sum())
         self.due = inf
+        self.leaving: list[Gone] = []
 
     def waiting(self) -> Rows:
         """The pairs of ours without a verdict."""
@@ -85,6 +96,12 @@ class Flight:
         numbers = np.arange(rows.size, dtype=np.int32)
         self._place[rows[::-1]] = numbers[::-1]
         return np.flatnonzero((self._place[rows] == numbers) & self.is_new(rows))
+
+    @property
+    def is_out(self) -> bool:
+        """Whether all packets of this round have left."""
+        self.leaving = [sending for sending in self.leaving if sending.gone_at == inf]
+        return not self.unsent and not self.leaving
 
     @property
     def is_timed(self) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.scan import verdicts
-from reconshield.scan.controls import MOST_MIXED, Controls
+from reconshield.scan.controls import MOST_MIXED, Control, Controls
 from reconshield.scan.flight import Flight, Rows, span
 from reconshield.scan.gates import HostGate, NetGate
 from reconshield.scan.neighbours import FAILED, READY, Neighbours
@@ -67,10 +67,11 @@ class RawPace:
 
 
 class Packets(NamedTuple):
-    """Packets to be built: the columns hi, lo, port and attempt, and the next hop of each."""
+    """Packets to be built: the columns hi, lo, port and attempt, the next hop of each, and the controls among them."""
 
     columns: list[NDArray[Any]]
     mac: U8
+    controls: list[Control]
 
 
 class Segment(NamedTuple):
@@ -207,7 +208,10 @@ class Outbox:
         packets = self._mix_in_controls(number, flight, rows, mac, room - rows.size, now)
         hi, lo, port, attempt = packets.columns
         asked = self._gear.method.ask(hi, lo, port, attempt, self._mac(number, packets.mac), is_v4=shape.is_v4)
-        self._gear.wires.send(number, shape, asked, flight.sent, span(rows))
+        sending = self._gear.wires.send(number, shape, asked, flight.sent, span(rows))
+        flight.leaving.append(sending)
+        for control in packets.controls:
+            control.sending = sending
         self.sent += packets.mac.shape[0]
         self.repeated += rows.size if flight.attempt else 0
         flight.unsent -= rows.size
@@ -220,20 +224,22 @@ class Outbox:
         columns = [*(flight.table[name][places] for name in ("hi", "lo", "port")), attempt]
         chosen = self._pace.controls.choose(now, self._pace.path.rate, number, spare)
         if not chosen:
-            return Packets(columns, mac)
+            return Packets(columns, mac, [])
         table = np.array([(*control.key, control.attempt) for control in chosen], dtype=CONTROL)
         which = np.full(len(chosen), number, dtype=np.int32)
         known, hop = self._gear.neighbours.look_up(which, table["hi"], table["lo"])
         may_go = (known == READY) & self._may_go(table["hi"], table["lo"], now)
+        going: list[Control] = []
         for control, goes in zip(chosen, may_go.tolist(), strict=True):
             if goes:
                 control.group = self._pace.path.ask()
+                going.append(control)
             else:
                 self._pace.controls.take_back(control)
         table, hop = table[may_go], hop[may_go]
         among = self._pace.controls.places(table.size, rows.size)
         mixed = [np.insert(column, among, table[name]) for column, name in zip(columns, table.dtype.names or (), strict=True)]
-        return Packets(mixed, np.insert(mac, among, hop, axis=0))
+        return Packets(mixed, np.insert(mac, among, hop, axis=0), going)
 
     def _choose(self, flight: Flight, rows: Rows, now: float) -> tuple[Rows, U8]:
         """Those pairs that may be sent to now, with the next hop's address; the others are parked, or settled for good."""

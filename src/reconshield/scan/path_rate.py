@@ -24,26 +24,33 @@ LEAST_RATE = 100.0
 STEP_SECONDS = 0.01
 """A step of the first growth lasts so long at least, and a round trip."""
 
-GROUP = 32
-"""Controls by which a rate is judged."""
+GROUP, SMALL_GROUP, PACKETS_A_CONTROL = 32, 8, 80.0
+"""Controls by which a rate is judged; fewer where so few are sent that judging would take long."""
 
 GROWTH, BACK_OFF, LOCAL_BACK_OFF = 2.0, 0.9, 0.7
+LARGEST_FALL = 1 / 8
+"""A rate falls to this share at most in one step: when nothing comes through for a moment, that says little of the path."""
+LOCAL_PAUSE = 0.1
+"""Seconds between two steps back for what this machine loses: what it has lost in between was sent before the first."""
 CREEP = 0.05
 """The share by which a rate below a limit is raised at first; twice as much each time that it goes well."""
 NOTICEABLE = 0.08
 """More loss than this, and than chance explains, is the limit."""
 MOSTLY = 0.6
-"""The share of the controls asked since the last step that must have answered for another one."""
+"""The share that must have answered, of the controls asked since the last step and not lost anyway, for another one."""
 HEADROOM = 4.0
 """A rate is raised up to so many times of what was achieved: a machine that stalls for a moment catches up."""
+SHOWN = 2.0
+"""A rate below a limit is raised only where it was used: controls sent at less than half of it do not speak for more."""
 HELPED, ENOUGH = 0.7, 2
 """A back-off that leaves more than this share of the loss has not helped; after two of them in a row speed is not the cause."""
 
 
 @dataclass(slots=True)
 class Group:
-    """Controls that are judged together: how many were asked, the sum of their rates, and what came of them."""
+    """Controls that are judged together: how many were asked of `size`, the sum of their rates, and what came of them."""
 
+    size: int = GROUP
     asked: int = 0
     rates: float = 0.0
     answered: int = 0
@@ -51,7 +58,7 @@ class Group:
 
     @property
     def is_known(self) -> bool:
-        return self.asked >= GROUP and self.answered + self.lost == self.asked
+        return self.asked >= self.size and self.answered + self.lost == self.asked
 
     @property
     def loss(self) -> float:
@@ -77,14 +84,15 @@ class PathRate:
     _groups: deque[Group] = field(default_factory=deque)
     _asked: int = 0
     _heard: int = 0
+    _local_at: float = -inf
 
     def __post_init__(self) -> None:
         self.rate = self.rate or (FIRST_FREE_RATE if self.ceiling is None else min(FIRST_RATE, self.ceiling))
 
     def ask(self) -> Group:
         """A control is asked now: the group that it belongs to, for `answer` or `lose`."""
-        if not self._groups or self._groups[-1].asked >= GROUP:
-            self._groups.append(Group())
+        if not self._groups or self._groups[-1].asked >= self._groups[-1].size:
+            self._groups.append(Group(max(SMALL_GROUP, min(GROUP, int(self.rate / PACKETS_A_CONTROL)))))
         group = self._groups[-1]
         group.asked += 1
         group.rates += min(self.rate, self._achieved or inf)
@@ -115,13 +123,16 @@ class PathRate:
             self._next = now + max(STEP_SECONDS, round_trip)
             self._asked = self._heard = 0
 
-    def no_room(self) -> None:
+    def no_room(self, now: float) -> None:
         """This machine lost packets itself: a full queue on the way out, a full ring on the way in."""
-        self._back_off(self.rate * LOCAL_BACK_OFF)
+        if now < self._local_at + LOCAL_PAUSE:
+            return
+        self._local_at = now
+        self._back_off(min(self.rate, self._achieved or inf) * LOCAL_BACK_OFF)
         self.slowed = f"slowed to {self.rate:,.0f} packets/s: this machine loses packets"
 
     def _may_grow(self, controls: bool) -> bool:
-        return not controls or (self._limit == inf and 0 < self._asked * MOSTLY <= self._heard)
+        return not controls or (self._limit == inf and 0 < self._asked * MOSTLY * (1 - self.base) <= self._heard)
 
     def _judge(self, group: Group) -> None:
         chance = 3 * sqrt(max(self.base, 0.02) * (1 - self.base) / group.asked)
@@ -131,11 +142,14 @@ class PathRate:
         self._before = None
         if group.loss > self.base + max(NOTICEABLE, chance):
             self._before = group.loss
-            self._back_off(BACK_OFF * group.rates / group.asked * (1 - group.loss) / (1 - self.base))
+            came_through = max(LARGEST_FALL, BACK_OFF * (1 - group.loss) / (1 - self.base))
+            self._back_off(group.rates / group.asked * came_through)
+            if not group.answered:  # an outage: how much came through was not seen, so it is searched for in large steps
+                self._creep = 1.0
             self.slowed = f"slowed to {self.rate:,.0f} packets/s: replies are lost"
             return
         self.base += (group.loss - self.base) / 4
-        if self._limit < inf:
+        if self._limit < inf and self.rate <= SHOWN * group.rates / group.asked:
             self._set(self.rate * (1 + self._creep))
             self._creep = min(1.0, 2 * self._creep)
             self._groups.clear()  # they were sent at another rate

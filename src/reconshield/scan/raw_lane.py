@@ -31,6 +31,8 @@ MOST_UNDER_WAY = 2**20
 TURN_SECONDS = 0.002
 LEARN_SECONDS = 0.005
 """How often the pace is adapted."""
+SAID_AGAIN = 1.0
+"""Seconds after which a kernel says SYN-ACK again (RFC 6298 §2): so late it is no round trip, but the first was lost."""
 CONTROL_PATIENCE = 0.2
 """Seconds that an answer to a control is waited for at least."""
 
@@ -48,6 +50,7 @@ class RawLane:
         self._learned_sent = 0
         self._busy = False
         self._told: str | None = None
+        self._wall = time.time() - time.perf_counter()
         for sock in gear.neighbours.sockets():
             gear.wires.watch(sock.fileno())
 
@@ -63,7 +66,7 @@ class RawLane:
                 sent = self._outbox.send(now)
                 self._busy = self._busy and self._outbox.has_more
                 heard = self._hear()
-                self._judge(time.perf_counter())
+                self._judge(self._heard_until())
                 self._learn(now)
                 self._rest(now, sent, heard)
             self._account()
@@ -106,6 +109,10 @@ class RawLane:
                 self._match(heard, packets.stamps[heard["row"]])
         return count
 
+    def _heard_until(self) -> float:
+        """The time up to which everything was heard (a steady clock's): an answer that waits in a ring is not late."""
+        return min(time.perf_counter(), self._gear.wires.heard_until - self._wall)
+
     def _match(self, heard: Heard, stamps: NDArray[np.float64]) -> None:
         """Give answers to the blocks that their endpoints are in. Others are of no pair of this plan, or too late."""
         control = heard["attempt"] >= FIRST_ATTEMPT
@@ -137,7 +144,7 @@ class RawLane:
         current = heard["attempt"] == flight.attempt
         flight.record(rows, heard, stamps, np.where(current, rtt, 0.0))
         self._found += int((heard["state"] == verdicts.OPEN.state).sum())
-        self._learn_answers(flight, rows, heard, rtt[current])
+        self._learn_answers(flight, rows, heard, rtt)
         self._count_done(flight, rows.size)
 
     def _end_half_open(self, heard: Heard) -> None:
@@ -150,9 +157,8 @@ class RawLane:
         """Ask again in blocks whose round is over, or call the rest silent."""
         for flight in list(self._flights.values()):
             if flight.due > now:
-                if flight.unsent or flight.is_timed:
-                    continue
-                flight.due = now + self._timeout(flight)
+                if not flight.is_timed and flight.is_out:
+                    flight.due = now + self._timeout(flight)
             elif flight.attempt < self._pace.loss.allowed():
                 self._outbox.add(flight, flight.next_round(), first=True)
             else:
@@ -175,8 +181,11 @@ class RawLane:
         """What answers show of the path; ICMP errors are delayed and thinned out by routers and show nothing."""
         told = np.isin(heard["state"], (verdicts.OPEN.state, verdicts.RESET.state))
         self._pace.loss.count(int(told.sum()), int(heard["attempt"][told].sum()))
-        if rtt.size:
-            self._pace.rtt.sample(max(float(rtt.max()), 0.0))
+        current = told & (heard["attempt"] == flight.attempt)
+        if self._pace.rtt.smoothed is not None:
+            current &= (rtt < SAID_AGAIN) | (heard["state"] != verdicts.OPEN.state)
+        if current.any():
+            self._pace.rtt.sample(max(float(rtt[current].max()), 0.0))
         if self._pace.nets:
             self._pace.nets.answered(heard["hi"], heard["lo"])
         first = told & (heard["attempt"] == 0)
@@ -200,12 +209,12 @@ class RawLane:
         self._busy = self._outbox.has_more
         self._learn_at, self._learned_at, self._learned_sent = now + LEARN_SECONDS, now, self._outbox.sent
         patience = max(CONTROL_PATIENCE, (pace.rtt.smoothed or 0.0) + 4 * pace.rtt.variation)
-        for group in pace.controls.expire(now - patience):
+        for group in pace.controls.expire(min(now, self._heard_until()) - patience):
             pace.path.lose(group)
             pace.loss.count(0, 1)
         self._gear.wires.check()
         if self._gear.wires.lost():
-            pace.path.no_room()
+            pace.path.no_room(now)
         pace.path.step(now, pace.rtt.smoothed or 0.0, achieved, controls=pace.controls.count > 0)
         pace.bucket.rate = pace.path.rate
         self._account()
@@ -221,4 +230,6 @@ class RawLane:
     def _idle_for(self, now: float) -> float:
         """Seconds until something is due, if nothing is heard before."""
         ends = [self._outbox.due(now), *(flight.due for flight in self._flights.values())]
+        if any(flight.leaving and not flight.unsent for flight in self._flights.values()):
+            ends.append(now + TURN_SECONDS)
         return max(0.0, min(LONGEST_WAIT, min(ends) - now))

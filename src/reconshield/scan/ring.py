@@ -168,6 +168,10 @@ class ReceiveRing:
         self._status[self._head : self._head + count] = FREE
         self._head = (self._head + count) % self._status.size
 
+    def has_more(self) -> bool:
+        """Whether a packet waits."""
+        return bool(self._status[self._head] & READY)
+
     def lost(self) -> int:
         """Packets that found the ring full since the last call."""
         return int(struct.unpack("II", self._socket.getsockopt(SOL_PACKET, STATISTICS, 8))[1])

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from typing import Self
 
 import numpy as np
@@ -54,15 +55,20 @@ class Wire:
     come: ReceiveRing
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Sending:
-    """Packets in a ring that are to go out. `stamps[rows]` is set to the time (Unix seconds) just before they do."""
+    """Packets in a ring that are to go out. `stamps[rows]` is set to the time (Unix seconds) just before they do.
+
+    `gone_at` is when the kernel had taken them (a steady clock's seconds), infinite until then: a busy machine may leave them
+    in the ring for as long as an answer would be waited for.
+    """
 
     ring: Out
     at: int
     count: int
     stamps: NDArray[np.float64]
     rows: NDArray[np.intp] | slice
+    gone_at: float = inf
 
 
 class Pusher:
@@ -90,6 +96,7 @@ class Pusher:
                 sending.ring.push(sending.at, sending.count)
             except OSError as failure:  # nobody to raise to here; `Wires.check` does
                 self.failure = failure
+            sending.gone_at = time.perf_counter()
             os.eventfd_write(self._done, 1)
 
 
@@ -103,6 +110,7 @@ class Wires:
         self._pushers: list[Pusher] = []
         self._poll = select.poll()
         self._turn = 0
+        self.heard_until = inf
         self._keys = [key_of(route) if route.verdict is None else ("", False) for route in routes]
         self._done = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
@@ -143,22 +151,31 @@ class Wires:
 
     def send(
         self, number: int, shape: Shape, asked: Asked, stamps: NDArray[np.float64], rows: NDArray[np.intp] | slice
-    ) -> None:
+    ) -> Sending:
         """Build packets, no more than there is `room` for, and let a sender push them; `stamps[rows]` becomes the time."""
         ring = self._wires[self._keys[number]].out[self._turn]
         count = asked.hi.size
         at, data = ring.take(count, shape.frame)
         shape.fill(data, asked)
-        self._pushers[self._turn].push(Sending(ring, at, count, stamps, rows))
+        sending = Sending(ring, at, count, stamps, rows)
+        self._pushers[self._turn].push(sending)
         self._turn = (self._turn + 1) % self._senders
+        return sending
 
     def hear(self) -> Iterator[Packets]:
-        """What has come in, at most so much of each wire that sending is not held up. Given back when the next is asked for."""
+        """What has come in, at most so much of each wire that sending is not held up. Given back when the next is asked for.
+
+        `heard_until` is then the time (Unix seconds) up to which all was heard; infinite if nothing is left.
+        """
+        until = inf
         for wire in self._wires.values():
             packets = wire.come.read(HEARD_AT_ONCE)
             if packets is not None:
                 yield packets
                 wire.come.release(packets)
+                if wire.come.has_more():
+                    until = min(until, float(packets.stamps[-1]))
+        self.heard_until = until
 
     def wait(self, seconds: float) -> None:
         """Sleep until a packet comes in, at most so long."""
