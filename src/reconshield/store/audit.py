@@ -63,9 +63,11 @@ def hash_entry(previous: str, number: int, workspace: str, at: float, actor: str
     ).hexdigest()
 
 
-def entries(store: Store, limit: int | None = None) -> list[Entry]:
-    """The newest `limit` entries (all without one), oldest first."""
+def entries(store: Store, limit: int | None = None, before: int | None = None) -> list[Entry]:
+    """The newest `limit` entries (all without one), oldest first; with `before` only those of lower numbers."""
     query = select(AUDIT).where(AUDIT.c.workspace == store.workspace).order_by(AUDIT.c.number.desc()).limit(limit)
+    if before is not None:
+        query = query.where(AUDIT.c.number < before)
     with store.read() as connection:
         return [entry_of(row) for row in connection.execute(query).mappings()][::-1]
 

@@ -15,7 +15,7 @@ import pytest
 from cli import inside
 from reconshield.web.call import Site
 from web.api.test_policy import save
-from web.api.test_reports import POLICY
+from web.api.test_reports import POLICY, take_in
 
 Make = Callable[..., Any]
 
@@ -119,7 +119,8 @@ def test_pages_say_what_the_command_line_says(program: Make, site: Site, listene
     with closing(socket.create_server(("127.0.0.1", 0))) as other, closing(socket.create_server(("127.0.0.1", 0))) as third:
         ports = (listener, *(server.getsockname()[1] for server in (other, third)))
         run = scan(operator, *ports, 9, level=3)
-    save(operator, POLICY.replace("192.0.2.0/24", "127.0.0.0/8"))
+    declared = '\n[[asset]]\nname = "desk"\naddresses = ["127.0.0.1"]\n\n[[asset]]\nname = "shelf"\naddresses = ["192.0.2.9"]\n'
+    save(operator, POLICY.replace("192.0.2.0/24", "127.0.0.0/8") + declared)
     exposures = inside.run(site.settings.home, "exposures", "--json").lines
     assert len(exposures) == 3
     assert operator.all("/exposures", limit=1) == operator.all("/exposures") == exposures
@@ -129,6 +130,12 @@ def test_pages_say_what_the_command_line_says(program: Make, site: Site, listene
     assert operator.all("/exposures", failing=True, limit=2) == exposures
     assert operator.all("/exposures", q="ftp") == [row for row in exposures if row["service"]["service"] == "ftp"]
     assert operator.all("/exposures", rating="critical", zone="nowhere") == []
+    take_in(operator)
+    by_name = lambda row: (not row["declared"], row["asset"])  # noqa: E731
+    assets = sorted(inside.run(site.settings.home, "assets", "--json").lines, key=by_name)
+    assert [row["asset"] for row in assets] == ["desk", "shelf", "192.0.2.7"]
+    assert operator.all("/assets", limit=1) == operator.all("/assets") == assets
+    assert [row["asset"] for row in operator.all("/assets", zone="wan", limit=1)] == ["shelf", "192.0.2.7"]
     report = inside.run(site.settings.home, "report", run, "--json").lines
     for kind, path in (("service", "services"), ("observation", "observations")):
         told = sorted((row for row in report if row["type"] == kind), key=lambda row: row["port"])

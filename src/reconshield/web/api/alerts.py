@@ -10,6 +10,7 @@ from pydantic import Field
 
 from reconshield.alert.message import Message, message_line
 from reconshield.alert.route import Silence
+from reconshield.errors import StoreError, UserError
 from reconshield.jobs import alerting
 from reconshield.jobs.alert_trial import silence_what, try_channel
 from reconshield.model import Severity
@@ -166,10 +167,12 @@ def message_of(call: Call, alert_id: str) -> Message:
     number = alert_id.removeprefix("a")
     if not (alert_id.startswith("a") and number.isascii() and number.isdecimal() and len(number) < 10):
         raise Missing("alert")
-    found = next((m for m in alerting.list_alerts(call.store, everything=True) if m.alert.id == f"a{int(number)}"), None)
-    if found is None:
-        raise Missing("alert")
-    return found
+    try:
+        return alerting.as_message(alerting.alert_of(kept.find_alert(call.store, int(number), alert_id)))
+    except StoreError:
+        raise
+    except UserError as error:
+        raise Missing("alert") from error
 
 
 def line_of(call: Call, message: Message) -> AlertLine:

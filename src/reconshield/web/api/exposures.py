@@ -8,13 +8,13 @@ from typing import Annotated, Literal, TypedDict
 from fastapi import Path, Query
 
 from reconshield.errors import UserError
+from reconshield.jobs.asset_part import Summed, asset_page, key_of
 from reconshield.jobs.evidence import load_sightings
 from reconshield.jobs.exposure_part import Wrong, exposure_page, with_risks, wrong_after
-from reconshield.jobs.exposures import load_assets
 from reconshield.jobs.listing import Filters, Listed
 from reconshield.model import Endpoint, Finding, Severity, Transport
 from reconshield.policy.verdict import FAILING, Kind
-from reconshield.report.exposures import Asset, asset_line, exposure_line
+from reconshield.report.exposures import asset_line, exposure_line
 from reconshield.report.line_types import AssetLine, ExposureLine, FindingLine, ObservationLine, ServiceLine
 from reconshield.report.lines import finding_line, observation_line, service_line
 from reconshield.report.listing import Seen
@@ -72,10 +72,9 @@ def list_exposures(
 @ROUTER.get("/assets")
 def list_assets(call: ApiViewer, page: Paged, zone: Text = None) -> Page[AssetLine]:
     """What the policy declares, and every other address on which something is open."""
-    policy, _ = call.policy()
-    found = [asset for asset in load_assets(call.store, policy, call.now) if zone in {None, asset.zone}]
-    found.sort(key=asset_key)
-    return page.cut(found, asset_key, asset_line)
+    last = page.placed(bool, str)
+    found = asset_page(call.store, call.policy()[0], call.now, tuple(last) if last else None, page.limit + 1, zone)
+    return page.follow(found, lambda each: key_of(each.asset), summed_line)
 
 
 @ROUTER.get("/findings")
@@ -141,8 +140,8 @@ def sighting_part(seen: Seen) -> SightingPart:
     }
 
 
-def asset_key(asset: Asset) -> Key:
-    return (not asset.declared, asset.name)
+def summed_line(each: Summed) -> AssetLine:
+    return {**asset_line(each.asset), "open": each.open, "failing": each.failing}
 
 
 def wrong_key(each: Wrong) -> Key:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypedDict, cast
 
 from pydantic import Field
 
-from reconshield.errors import UserError
+from reconshield.errors import StoreError, UserError
 from reconshield.jobs import firewall_advise as advising
 from reconshield.jobs.firewall_evaluate import ask_for, compare_files, evaluate_file, judge_flows
 from reconshield.jobs.firewall_explain import explain_port
@@ -164,6 +164,8 @@ def explain_open_port(call: ApiAdmin, port: PortName, transport: Transport | Non
     require_home(call)
     try:
         return [explanation_line(told) for told in explain_port(port[:64], transport, call.store)]
+    except StoreError:
+        raise
     except UserError as error:
         raise not_there(error) from error
 

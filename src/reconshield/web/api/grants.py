@@ -99,8 +99,9 @@ def refresh_grant(call: ApiAdmin, grant: GrantId) -> RefreshedGrantPart:
 @ROUTER.get("/audit")
 def list_audit(call: ApiViewer, page: Paged) -> Page[EntryPart]:
     """The audit log of the workspace, the newest entry first."""
-    found = entries(call.store)[::-1]
-    return page.cut(found, lambda entry: (-entry.number,), entry_part)
+    last = page.placed(int)
+    found = entries(call.store, page.limit + 1, last[0] if last else None)[::-1]
+    return page.follow(found, lambda entry: (entry.number,), entry_part)
 
 
 @ROUTER.get("/audit/verification")

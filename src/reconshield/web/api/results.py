@@ -7,7 +7,7 @@ from typing import Literal, cast, overload
 
 import numpy as np
 
-from reconshield.errors import UserError
+from reconshield.errors import StoreError, UserError
 from reconshield.jobs.comparison import compare_runs
 from reconshield.jobs.evidence import load_evidence
 from reconshield.jobs.exposure_part import rate_part
@@ -92,6 +92,8 @@ def read_evidence(
     found = exact_run(call, run)
     try:
         seen = load_evidence(call.store, found.id, endpoint[:300])
+    except StoreError:
+        raise
     except UserError as error:
         raise Missing("endpoint") from error
     return cast("list[ObservationLine | HeldBackLine | ServiceLine | FindingLine]", list(evidence_lines(seen)))
