@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+import reconshield.jobs.live as live_jobs
 import reconshield.jobs.live_scan as live_scan
 from listeners import HOST, listening
-from reconshield.errors import Refused, UserError
+from reconshield.errors import Refused, StoreError, UserError
 from reconshield.host.processes import machine_name
 from reconshield.jobs.grants import add_grant
 from reconshield.jobs.live import LiveScans, LiveState, stored_state
@@ -331,3 +332,18 @@ def test_a_run_whose_owner_is_elsewhere_or_unknown_is_left_alone(store: Store, s
     for each in (odd, run):
         claim_run(store, each.id, {"machine": machine_name(), "pid": 2**22 + 1, "started": 0.0})
     assert live.recover(store) == [run.id]
+
+
+def test_a_scan_that_could_not_be_kept_is_not_started_later(
+    store: Store, settings: Settings, live: LiveScans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*arguments: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(live_jobs, "claim_run", failing)
+    with pytest.raises(StoreError):
+        live.start(store, slow(store, settings), "ada")
+    monkeypatch.undo()
+    assert live.running("main") == []
+    live.start(store, slow(store, settings), "ada")
+    assert len(live.running("main")) == 1

@@ -24,7 +24,7 @@ from reconshield.jobs.scan import Prepared, begin_run, prepare_resume
 from reconshield.jobs.scan_request import ScanRequest
 from reconshield.settings import Settings
 from reconshield.store.db import Store
-from reconshield.store.runs import claim_run, find_run, reopen_run
+from reconshield.store.runs import Run, claim_run, find_run, reopen_run
 from reconshield.text import plural
 
 __all__ = ["Found", "LiveScans", "LiveState", "stored_state"]
@@ -51,19 +51,16 @@ class LiveScans:
 
     def start(self, store: Store, prepared: Prepared, by: str) -> str:
         """Run a scan in the background; gives the id of its run, which exists when this returns."""
-        self._check_open()
+        self._check_free(store.workspace, prepared.run)
         run = prepared.run or begin_run(store, prepared, self._clock())
-        scan = LiveScan(store, prepared, run, by, self._clock)
-        with self._lock:
-            self._check_open()
-            before = self._scans.get((store.workspace, run.id))
-            if before is not None and not before.ended:
-                raise UserError("this run is being measured", where=run.id, hint="watch it, or stop it first")
-            self._scans[store.workspace, run.id] = scan
-            self._queues.setdefault(store.workspace, deque()).append(scan)
         claim_run(store, run.id, this_owner())
         if prepared.run:
             reopen_run(store, run.id)
+        scan = LiveScan(store, prepared, run, by, self._clock)
+        with self._lock:
+            self._check_free(store.workspace, run)
+            self._scans[store.workspace, run.id] = scan
+            self._queues.setdefault(store.workspace, deque()).append(scan)
         self._begin_next(store.workspace)
         return run.id
 
@@ -78,8 +75,7 @@ class LiveScans:
     def resume(self, store: Store, run_id: str, request: ScanRequest, now: float) -> str:
         """Go on with a run that was stopped, paused or killed: authorised anew, for `request.actor` and with its limits."""
         found = find_run(store, run_id)
-        if (live := self._find(store.workspace, found.id)) and not live.ended:
-            raise UserError("this run is being measured", where=found.id, hint="watch it, or stop it first")
+        self._check_free(store.workspace, found)
         prepared = prepare_resume(store, found.id, request, now, self._settings.home)
         return self.start(store, prepared, request.actor or "")
 
@@ -132,9 +128,13 @@ class LiveScans:
         for scan in join_all(open_ones, patience):
             LOG.warning("scan %s has not ended in %g s; its finished blocks are saved, resume it", scan.run.id, patience)
 
-    def _check_open(self) -> None:
+    def _check_free(self, workspace: str, run: Run | None) -> None:
+        """Refuse what cannot be started: anything when the program ends, and a run that is measured here already."""
         if self._closed:
             raise UserError("the program is ending, so no scan is started", hint="try again when it is up")
+        live = self._scans.get((workspace, run.id)) if run else None
+        if run and live and not live.ended:
+            raise UserError("this run is being measured", where=run.id, hint="watch it, or stop it first")
 
     def _find(self, workspace: str, run_id: str) -> LiveScan | None:
         with self._lock:
