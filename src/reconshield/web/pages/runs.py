@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
-from reconshield.errors import Refused, UserError
+from reconshield.errors import Refused, StoreError, UserError
 from reconshield.jobs.comparison import compare_runs
 from reconshield.jobs.coverage import is_import
 from reconshield.jobs.live_state import LiveState, stored_state
@@ -108,6 +108,8 @@ def resume_run(call: Operator, run_id: str) -> Response:
         refuse_running(call, run)
         prepared = prepare_resume(call.store, run.id, request, call.now, call.settings.home)
         call.site.live.start(call.store, replace(prepared, policy=call.policy()[0]), call.actor)
+    except StoreError:
+        raise
     except UserError as error:
         return run_page(call, run, error)
     return RedirectResponse(f"/scans/{run.id}", 303)

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from reconshield.errors import Refused, UserError
+from reconshield.errors import Refused, StoreError, UserError
 from reconshield.jobs.evidence import parse_place
 from reconshield.jobs.grants import list_grants
 from reconshield.jobs.live_state import LiveState, stored_state
@@ -105,6 +105,8 @@ def plan_scan(call: Operator) -> Response:
     try:
         form = read_form(call)
         values = plan_values(prepare(call, request_of(form)), call.policy()[1])
+    except StoreError:
+        raise
     except UserError as error:
         if part:
             status = 403 if isinstance(error, Refused) else 422
@@ -122,6 +124,8 @@ def start_scan(call: Operator) -> Response:
     try:
         form = read_form(call)
         run_id = start(call, request_of(form))
+    except StoreError:
+        raise
     except UserError as error:
         return refuse(call, form, error)
     return RedirectResponse(f"/scans/{run_id}", 303)

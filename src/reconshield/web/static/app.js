@@ -46,7 +46,7 @@ document.addEventListener("click", async (event) => {
 });
 
 // A scan's live updates: when they stop, the page says since when; the scan goes on. When the scan ends, focus stays with its page.
-const timeNow = () => new Date().toLocaleTimeString();
+const timeNow = () => new Date().toTimeString().slice(0, 8);
 const lostNote = () => document.getElementById("lost");
 document.addEventListener("htmx:sseError", () => {
   const note = lostNote();
