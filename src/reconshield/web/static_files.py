@@ -16,7 +16,7 @@ from reconshield.web.packed import headers_of, pack_file, takes_gzip
 ROUTER = APIRouter(include_in_schema=False)
 FOR_GOOD = {"cache-control": "public, max-age=31536000, immutable"}
 KINDS = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
-FILES = ("app.js", "icon.svg", "vendor/htmx.min.js", "vendor/sse.min.js", "vendor/uPlot.iife.min.js", "vendor/uPlot.min.css")
+FILES = ("app.js", "icon.svg", "vendor/htmx.min.js", "vendor/sse.min.js")
 """What is served; a name that is not here leads nowhere, whatever it is made of."""
 
 
