@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,6 +169,26 @@ def test_fallen_silent(rows: list[dict[str, object]], ended: bool) -> None:
             tally.add(item)
         assert bool(fallen_silent(tally.parts(), [WATCHED])) is ended
     assert fallen_silent([np.zeros(0, tally.conversations.dtype)], [WATCHED]) == frozenset()
+
+
+def test_a_source_seen_in_one_part_and_a_conversation_in_another() -> None:
+    def rows(*given: dict[str, object]) -> Any:
+        with Tally() as tally:
+            data = zeek_conn(given)
+            reader = recognise(data)
+            assert reader is not None
+            for item in reader.read([data]):
+                assert isinstance(item, Flows)
+                tally.add(item)
+            return tally.conversations
+
+    six = Watched("six", "2001:db8::9", "2001:db8:1::35", 110, "tcp", DAY)
+    late = rows(zeek_row(DAY + 90_000, "10.20.4.9", "198.51.100.1", 443), zeek_row(DAY + 90_000, "2001:db8::9", "::2", 1))
+    both = [zeek_row(DAY, "10.20.4.9", "203.0.113.35", 110), zeek_row(DAY, "2001:db8::9", "2001:db8:1::35", 110)]
+    assert fallen_silent([late], [WATCHED, six]) == {"f", "six"}
+    assert fallen_silent([rows(both[0]), late], [WATCHED, six]) == {"six"}
+    assert fallen_silent([late, rows(both[1])], [WATCHED, six]) == {"f"}
+    assert fallen_silent([late, rows(*both)], [WATCHED, six]) == frozenset()
 
 
 def test_either_end_brings_it_to_a_route_or_a_silence() -> None:

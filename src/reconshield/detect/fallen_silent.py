@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reconshield.detect.ends import Ends
+from reconshield.addresses import parse_address
 from reconshield.detect.expected import TRANSPORTS
 
 Array = NDArray[Any]
 
 QUIET = 86_400.0
 """Seconds without a flow, while the source is seen, after which a conversation counts as ended."""
+LOW = 2**64 - 1
+Odd = tuple[np.uint64, np.uint64, np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,43 +38,46 @@ def fallen_silent(parts: Iterable[Array], watched: Iterable[Watched]) -> frozens
     conversations come in parts, for they may be too many for memory.
     """
     asked = list(watched)
-    late, here = set[str](), set[str]()
-    for rows in parts if asked else ():
-        if rows.size:
-            look_for(rows, asked, late, here)
-    return frozenset(late - here)
+    if not asked:
+        return frozenset()
+    # New for each question, so that nobody can choose addresses that share a key.
+    odd = np.uint64(secrets.randbits(64) | 1), np.uint64(secrets.randbits(64) | 1), np.uint64(secrets.randbits(64) | 1)
+    source, whole, last = keys_of(asked, odd)
+    sources = np.unique(source)
+    seen, here = np.full(sources.size, -np.inf), np.zeros(len(asked), bool)
+    for rows in parts:
+        src, dst = (address_key(rows[f"{side}_hi"], rows[f"{side}_lo"], odd) for side in ("src", "dst"))
+        here |= np.isin(whole, conversation_key(src, dst, rows["dport"], rows["transport"], odd))
+        times = np.nan_to_num(rows["last"], nan=-np.inf)
+        for ends in (src, dst):
+            at = np.minimum(np.searchsorted(sources, ends), sources.size - 1)
+            known = sources[at] == ends
+            np.maximum.at(seen, at[known], times[known])
+    silent = (seen[np.searchsorted(sources, source)] >= last + QUIET) & ~here
+    return frozenset(one.fingerprint for one, over in zip(asked, silent.tolist(), strict=True) if over)
 
 
-def look_for(rows: Array, asked: Iterable[Watched], late: set[str], here: set[str]) -> None:
-    """Note whose source was seen late in this part, and who is in it. Rows are sorted by source once, not searched for each."""
-    ends = Ends(rows)
-    seen = last_seen(rows, ends)
-    order = np.argsort(ends.src, kind="stable")
-    by_source = ends.src[order]
-    for one in asked:
-        source = ends.find(one.src)
-        if source is None:
-            continue
-        if seen[source] >= one.last + QUIET:
-            late.add(one.fingerprint)
-        first, last = np.searchsorted(by_source, [source, source + 1])
-        if has_conversation(rows, ends, order[first:last], one):
-            here.add(one.fingerprint)
+def keys_of(asked: list[Watched], odd: Odd) -> tuple[Array, Array, Array]:
+    """The keys of the sources and of the conversations, and when each had its last flow."""
+    numbers = {name: number for number, name in TRANSPORTS.items()}
+    src, dst = key_of((one.src for one in asked), odd), key_of((one.dst for one in asked), odd)
+    ports = np.array([one.port for one in asked])
+    transports = [numbers.get(one.transport, int(one.transport) if one.transport.isdecimal() else 255) for one in asked]
+    return src, conversation_key(src, dst, ports, np.array(transports), odd), np.array([one.last for one in asked])
 
 
-def last_seen(rows: Array, ends: Ends) -> Array:
-    """When each address last took part in a flow."""
-    seen = np.full(len(ends), -np.inf)
-    times = np.nan_to_num(rows["last"], nan=-np.inf)
-    np.maximum.at(seen, ends.src, times)
-    np.maximum.at(seen, ends.dst, times)
-    return seen
+def key_of(texts: Iterable[str], odd: Odd) -> Array:
+    values = [parse_address(text) for text in texts]
+    return address_key(np.array([v >> 64 for v in values], np.uint64), np.array([v & LOW for v in values], np.uint64), odd)
 
 
-def has_conversation(rows: Array, ends: Ends, theirs: Array, one: Watched) -> bool:
-    """Whether one of these conversations, all of its source, is the one that is watched."""
-    target = ends.find(one.dst)
-    numbers = {known: number for number, known in TRANSPORTS.items()}
-    transport = numbers.get(one.transport, int(one.transport) if one.transport.isdecimal() else 255)
-    same = (rows["dport"][theirs] == one.port) & (rows["transport"][theirs] == transport)
-    return target is not None and bool((same & (ends.dst[theirs] == target)).any())
+def address_key(hi: Array, lo: Array, odd: Odd) -> Array:
+    """One number for an address. Of IPv4 each has its own; two of IPv6 share one with a chance of one in 2^64."""
+    return np.asarray(lo * odd[0] ^ hi * odd[1])
+
+
+def conversation_key(src: Array, dst: Array, port: Array, transport: Array, odd: Odd) -> Array:
+    """One number for a conversation, from the keys of its ends."""
+    place = port.astype(np.uint64) << np.uint64(8) | transport.astype(np.uint64)
+    mixed = (src * odd[2] ^ dst) * odd[1]
+    return np.asarray((mixed ^ mixed >> np.uint64(31)) * odd[0] + place)
