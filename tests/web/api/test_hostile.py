@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from fastapi import FastAPI
 
 from reconshield.web.call import Site
@@ -15,36 +14,36 @@ Make = Callable[..., Any]
 GRANT = {"targets": ["192.0.2.1"], "by": "Ada"}
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"null",
-        b"[]",
-        b'"x"',
-        b"\xff\xfe",
-        b"[" * 100_000,
-        b'{"targets":' * 50_000,
-        b'{"targets": ["192.0.2.1"], "by": "Ada", "level": "3"}',
-        b'{"targets": ["192.0.2.1"], "by": "Ada", "level": 3.5}',
-        b'{"targets": ["192.0.2.1"], "by": "Ada", "level": 1e400}',
-        b'{"targets": ["192.0.2.1"], "by": "Ada", "level": 99999999999999999999999999}',
-        b'{"targets": ["192.0.2.1"], "by": "Ada", "unknown": 1}',
-        b'{"targets": "192.0.2.1", "by": "Ada"}',
-        b'{"targets": [["192.0.2.1"]], "by": "Ada"}',
-        b'{"targets": [], "by": "Ada"}',
-        b'{"targets": ["192.0.2.1"], "by": "a\\u0000b"}',
-        b'{"targets": ["192.0.2.1"], "by": "\\ud800"}',
-        b'{"targets": ["192.0.2.1"], "by": "Ada", "until": "never"}',
-        b'{"targets": ["192.0.2.1"], "by": "Ada", "until": "99999-01-01"}',
-    ],
+BROKEN = (
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b'"x"',
+    b"\xff\xfe",
+    b"[" * 100_000,
+    b'{"targets":' * 50_000,
+    b'{"targets": ["192.0.2.1"], "by": "Ada", "level": "3"}',
+    b'{"targets": ["192.0.2.1"], "by": "Ada", "level": 3.5}',
+    b'{"targets": ["192.0.2.1"], "by": "Ada", "level": 1e400}',
+    b'{"targets": ["192.0.2.1"], "by": "Ada", "level": 99999999999999999999999999}',
+    b'{"targets": ["192.0.2.1"], "by": "Ada", "unknown": 1}',
+    b'{"targets": "192.0.2.1", "by": "Ada"}',
+    b'{"targets": [["192.0.2.1"]], "by": "Ada"}',
+    b'{"targets": [], "by": "Ada"}',
+    b'{"targets": ["192.0.2.1"], "by": "a\\u0000b"}',
+    b'{"targets": ["192.0.2.1"], "by": "\\ud800"}',
+    b'{"targets": ["192.0.2.1"], "by": "Ada", "until": "never"}',
+    b'{"targets": ["192.0.2.1"], "by": "Ada", "until": "99999-01-01"}',
 )
-def test_a_document_that_cannot_be_read_is_said_to_be_one(program: Make, body: bytes) -> None:
+
+
+def test_a_document_that_cannot_be_read_is_said_to_be_one(program: Make) -> None:
     admin = program("admin")
-    answer = admin.ask("POST", "/grants", content=body, headers={"content-type": "application/json"})
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["detail"]
+    for body in BROKEN:
+        answer = admin.ask("POST", "/grants", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 422, (body[:80], answer.text)
+        assert answer.json()["detail"]
     assert admin.all("/grants") == []
 
 
@@ -56,51 +55,53 @@ def test_documents_of_other_kinds_and_sizes_are_refused(program: Make) -> None:
     assert (large.status_code, large.headers["content-type"]) == (413, "application/problem+json")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/ports/65536",
-        "/ports/99999999999999999999",
-        "/ports/no-such-service-xyz",
-        "/grants/g-1",
-        "/grants/G1",
-        "/scans/latest",
-        "/scans/20261123",
-        "/scans/20261123-130402-9C1F",
-        "/scans/%00",
-        "/scans/..%2f..",
-        "/alerts/a0",
-        "/alerts/81",
-        "/alerts/a99999999999999999999",
-        "/members/%ff",
-        "/nothing",
-        "/grants/g1/x",
-    ],
+NOT_THERE = (
+    "/ports/65536",
+    "/ports/99999999999999999999",
+    "/ports/no-such-service-xyz",
+    "/grants/g-1",
+    "/grants/G1",
+    "/scans/latest",
+    "/scans/20261123",
+    "/scans/20261123-130402-9C1F",
+    "/scans/%00",
+    "/scans/..%2f..",
+    "/alerts/a0",
+    "/alerts/81",
+    "/alerts/a99999999999999999999",
+    "/members/%ff",
+    "/nothing",
+    "/grants/g1/x",
 )
-def test_what_is_not_there_is_missing_whatever_it_is_called(program: Make, path: str) -> None:
-    answer = program("viewer").get(path)
-    assert answer.status_code == 404, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/history/nonsense",
-        "/history/1.2.3.4.5",
-        "/history/127.0.0.1?port=70000",
-        "/exposures?rating=awful",
-        "/exposures?ratign=high",
-        "/version?x=1",
-        "/scans/20261123-130402-9c1f/services?sort=risk",
-        "/findings?least=awful",
-        "/history/127.0.0.1?transport=tcp",
-        "/ports?risk=x",
-        "/alerts?everything=perhaps",
-    ],
+def test_what_is_not_there_is_missing_whatever_it_is_called(program: Make) -> None:
+    viewer = program("viewer")
+    for path in NOT_THERE:
+        answer = viewer.get(path)
+        assert answer.status_code == 404, (path, answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+SENSELESS = (
+    "/history/nonsense",
+    "/history/1.2.3.4.5",
+    "/history/127.0.0.1?port=70000",
+    "/exposures?rating=awful",
+    "/exposures?ratign=high",
+    "/version?x=1",
+    "/scans/20261123-130402-9c1f/services?sort=risk",
+    "/findings?least=awful",
+    "/history/127.0.0.1?transport=tcp",
+    "/ports?risk=x",
+    "/alerts?everything=perhaps",
 )
-def test_a_question_that_makes_no_sense_is_told_so(program: Make, path: str) -> None:
-    assert program("viewer").get(path).status_code == 422
+
+
+def test_a_question_that_makes_no_sense_is_told_so(program: Make) -> None:
+    viewer = program("viewer")
+    for path in SENSELESS:
+        assert viewer.get(path).status_code == 422, path
 
 
 def test_a_lost_database_is_told_and_not_traced(program: Make, site: Site) -> None:

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
@@ -22,6 +22,12 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def listener() -> Iterator[int]:
+    with greeter() as port:
+        yield port
+
+
+@contextmanager
+def greeter() -> Iterator[int]:
     """A port of loopback that greets as an FTP server does."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         threading.Thread(target=greet, args=(server,), daemon=True).start()
@@ -116,9 +122,8 @@ def test_a_scan_from_its_plan_to_its_results(program: Make, listener: int) -> No
 
 def test_pages_say_what_the_command_line_says(program: Make, site: Site, listener: int) -> None:
     operator = allow(program)
-    with closing(socket.create_server(("127.0.0.1", 0))) as other, closing(socket.create_server(("127.0.0.1", 0))) as third:
-        ports = (listener, *(server.getsockname()[1] for server in (other, third)))
-        run = scan(operator, *ports, 9, level=3)
+    with greeter() as other, greeter() as third:
+        run = scan(operator, listener, other, third, 9, level=3)
     declared = '\n[[asset]]\nname = "desk"\naddresses = ["127.0.0.1"]\n\n[[asset]]\nname = "shelf"\naddresses = ["192.0.2.9"]\n'
     save(operator, POLICY.replace("192.0.2.0/24", "127.0.0.0/8") + declared)
     exposures = inside.run(site.settings.home, "exposures", "--json").lines
@@ -175,6 +180,8 @@ def test_progress_comes_as_events_to_the_end(program: Make, listener: int) -> No
     assert (last["run"], last["phase"], last["outcome"]) == (run, "ended", "complete")
     again = operator.get(f"/scans/{run}/events", headers={"last-event-id": str(versions[-1] - 1)})
     assert [line for line in again.text.splitlines() if line.startswith("id")] == [f"id: {versions[-1]}"]
+    known = operator.get(f"/scans/{run}/events", headers={"last-event-id": str(versions[-1])})
+    assert known.text == answer.text.split("\n\n")[-2] + "\n\n"
 
 
 def test_a_scan_is_stopped_resumed_and_removed(program: Make, listener: int) -> None:

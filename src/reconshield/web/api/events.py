@@ -51,14 +51,24 @@ async def events(call: Call, run_id: str, after: int) -> AsyncIterator[str]:
 
 async def texts(call: Call, run_id: str, after: int) -> AsyncIterator[str]:
     """What is sent. It ends with the scan, or when the visitor's session or token has ended."""
-    asked = asyncio.get_running_loop().time()
+    asked, told = asyncio.get_running_loop().time(), False
     async for state in states(call, run_id, after):
-        yield f"id: {state.version}\nevent: state\ndata: {json_text(state_part(state))}\n\n"
+        told = True
+        yield event(state)
         now = asyncio.get_running_loop().time()
         if now - asked > ASK_AGAIN:
             asked = now
             if not await run_in_threadpool(still_allowed, call):
                 return
+    if not told:  # it had ended, and the visitor knows all of it; without an event it would ask for ever
+        ended = call.site.live.state(call.who.workspace, run_id)
+        if ended is None:
+            ended = await run_in_threadpool(stored_state, call.store, run_id)
+        yield event(ended)
+
+
+def event(state: LiveState) -> str:
+    return f"id: {state.version}\nevent: state\ndata: {json_text(state_part(state))}\n\n"
 
 
 async def states(call: Call, run_id: str, after: int) -> AsyncIterator[LiveState]:
