@@ -31,6 +31,7 @@ def conditions_of(rule: SigmaRule) -> list[Any]:
 def event_of(flow: Flow) -> Event:
     """A line of conn.log as JSON: what was not seen is not there."""
     event: dict[str, Any] = {"id.orig_h": flow.src, "id.resp_h": flow.dst, "id.resp_p": flow.port, "proto": flow.transport}
+    event["id.orig_p"] = flow.sender_port
     return event | ({"service": flow.service} if flow.service else {})
 
 

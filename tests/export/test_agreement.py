@@ -9,11 +9,13 @@ import pytest
 
 from export import sigma_matcher, stix_patterns, suricata_rules, zeek_script
 from export.policies import NOW, random_policy, whole
-from export.traffic import SPOKEN, Flow, against_policy, make_flows
+from export.traffic import SPOKEN, Flow, against_policy, make_flows, may_be_discovery
+from reconshield.addresses import parse_address
 from reconshield.export.formats import FORMATS
 from reconshield.export.wording import BLIND
 from reconshield.jobs.policy_export import export_policy
 from reconshield.policy import Policy
+from reconshield.policy.gates import LINK
 
 Judge = Callable[[Flow], bool]
 POLICIES = {"whole": whole(), **{f"random {seed}": random_policy(seed) for seed in range(14)}}
@@ -35,8 +37,8 @@ def suricata_judge(policy: Policy) -> Judge:
 
 
 def zeek_judge(policy: Policy) -> Judge:
-    gates = zeek_script.gates_of(export_policy(policy, "zeek", NOW - 366 * 86_400.0))  # entries end by themselves
-    return lambda flow: zeek_script.judge(gates, flow, NOW)
+    script = zeek_script.constants_of(export_policy(policy, "zeek", NOW - 366 * 86_400.0))  # entries end by themselves
+    return lambda flow: zeek_script.judge(script, flow, NOW)
 
 
 def stix_judge(policy: Policy) -> Judge:
@@ -70,7 +72,7 @@ def test_an_export_agrees_with_detection(name: str, format_: str) -> None:
 def test_the_traffic_is_worth_asking_about() -> None:
     """Both verdicts, both families, every direction are among the flows; else agreement would mean nothing."""
     policy = whole()
-    flows = make_flows(policy, 3000, seed=7, services=SPOKEN, transports=("tcp", "tcp", "udp"))
+    flows = make_flows(policy, 3000, seed=7, services=SPOKEN, transports=("tcp", "tcp", "udp"), link=False)
     said = against_policy(policy, flows, NOW)
     always = {("cell-3", "out"), ("cell-3", "within"), ("office", "in")}  # nothing is allowed there
     always_v6 = {("mail-dmz", "within"), ("cell-3", "in")}
@@ -80,6 +82,18 @@ def test_the_traffic_is_worth_asking_about() -> None:
             forbidden = always | (always_v6 if family == ":" else set())
             expected = {False} if (zone, direction) == ("office", "within") else {True, False}
             assert seen == ({True} if (zone, direction) in forbidden else expected), (zone, direction, family)
+
+
+def test_the_link_is_among_the_traffic() -> None:
+    """Flows to its addresses have both verdicts in both families, and some are never judged."""
+    policy = whole()
+    flows = make_flows(policy, 3000, seed=7, transports=("tcp", "udp", "icmp"))
+    said = against_policy(policy, flows, NOW)
+    for family in (".", ":"):
+        linked = [flow for flow in flows if family in flow.dst and parse_address(flow.dst) in LINK]
+        assert {said[flow] for flow in linked} == {True, False}
+    spared = [flow for flow in flows if may_be_discovery(flow) and not said[flow]]
+    assert {flow.transport for flow in spared} == {"udp", "icmp"}
 
 
 def passes(policy: Policy, flow: Flow, zone: str, direction: str) -> bool:

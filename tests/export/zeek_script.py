@@ -26,20 +26,20 @@ def parse(text: str) -> Any:
     return root
 
 
-def gates_of(text: str) -> list[dict[str, Any]]:
-    """The value of the constant `gates`."""
+def constants_of(text: str) -> dict[str, Any]:
+    """The values of the script's constants."""
     declarations = [each for node in parse(text).children for each in node.children if each.type == "const_decl"]
-    (gates,) = [each for each in declarations if each.children[1].text == b"gates"]
-    (initial,) = [each for each in gates.children if each.type == "initializer"]
-    (value,) = [value_of(each) for each in initial.children if each.type == "expr"]
-    assert isinstance(value, list)
-    return value
+    found = {}
+    for each in declarations:
+        (initial,) = [part for part in each.children if part.type == "initializer"]
+        (found[each.children[1].text.decode()],) = [value_of(part) for part in initial.children if part.type == "expr"]
+    return found
 
 
 def value_of(node: Any) -> Any:
     head, text = node.children[0], node.text.decode()
     items = [each for part in node.children if part.type == "expr_list" for each in part.children if each.type == "expr"]
-    if head.type == "set":
+    if head.type in {"set", "{"}:
         return {value_of(each) for each in items}
     if head.type == "vector":
         return [value_of(each) for each in items]
@@ -58,16 +58,26 @@ def value_of(node: Any) -> Any:
     return read[kind](text)
 
 
-def judge(gates: list[dict[str, Any]], flow: Flow, now: float) -> bool:
+def judge(script: dict[str, Any], flow: Flow, now: float) -> bool:
     """Whether the script raises a notice for a connection."""
+    if keeps_house(script, flow):
+        return False
     spoken = {name.lower() for name in flow.service.split(",") if name}
-    for gate in gates:
+    for gate in script["gates"]:
         own, peer = (flow.dst, flow.src) if gate["direction"] == "in" else (flow.src, flow.dst)
-        if not is_at(own, gate["own"]) or is_at(peer, gate["own"]) != (gate["direction"] == "within"):
+        if not is_at(own, gate["own"]) or is_at(peer, gate["near"]) != (gate["direction"] == "within"):
             continue
         if not any(allows(entry, peer, flow, spoken, now) for entry in gate["entries"]):
             return True
     return False
+
+
+def keeps_house(script: dict[str, Any], flow: Flow) -> bool:
+    sender = (flow.transport, flow.sender_port)
+    if ":" in flow.dst and sender in script["discovery"]:
+        return True
+    asks = (flow.transport, flow.port) in script["asks_link"]
+    return asks and any(ip_address(flow.dst) in net for net in script["link"])
 
 
 def is_at(address: str, places: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.detect.columns import addresses, labels, moments
+from reconshield.detect.discovery import set_message
 from reconshield.detect.flows import LATEST, Flows, FlowState, Mark, Names, new_rows
 from reconshield.detect.shapes import Found, Path, Shape, Shapes
 
@@ -37,7 +38,8 @@ FLAGS_TO_SERVER, FLAGS_TO_CLIENT = ("tcp", "tcp_flags_ts"), ("tcp", "tcp_flags_t
 TEXTS: tuple[Path, ...] = (*(path for _, path in (*TIMES, *ENDS)), PROTO)
 NUMBERS: tuple[Path, ...] = (*(path for _, path in COUNTS), FLOW_ID)
 OTHER_TEXTS: tuple[Path, ...] = (ACTION, APP, FLAGS_TO_SERVER, FLAGS_TO_CLIENT)
-OTHER_NUMBERS: tuple[Path, ...] = tuple(path for _, path in PORTS)
+ICMP_TYPE = ("icmp_type",)
+OTHER_NUMBERS: tuple[Path, ...] = (*(path for _, path in PORTS), ICMP_TYPE)
 
 
 Told = tuple[Flows, NDArray[np.int64]]
@@ -62,6 +64,8 @@ def flow_shapes(transport: Callable[[str], int], app: Callable[[str], int], name
         for name, path in COUNTS:
             rows[name] = found.numbers[path]
         rows["transport"] = labels(found.text(PROTO), lambda text: transport(text.decode()))
+        if ICMP_TYPE in found.numbers:
+            set_message(rows, found.numbers[ICMP_TYPE])
         if APP in found.shape.texts:
             rows["app"] = labels(found.text(APP), lambda text: app(text.decode()))
         rows["state"], fine = states(found, rows["sent_packets"], rows["received_packets"])

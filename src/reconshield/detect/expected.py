@@ -13,7 +13,7 @@ from reconshield.addresses import PortSet
 from reconshield.detect.ends import Ends
 from reconshield.detect.flows import UNRECOGNISED
 from reconshield.policy import Policy, Traffic
-from reconshield.policy.gates import Gate, find_gates, governed_zones
+from reconshield.policy.gates import LINK, Gate, find_gates, governed_zones
 
 Array = NDArray[Any]
 TRANSPORTS = {6: "tcp", 17: "udp"}
@@ -75,8 +75,7 @@ class TrafficPolicy:
 
     def judge(self, rows: Array, ends: Ends, apps: tuple[str, ...]) -> Verdicts:
         """Ask both sides: the zone that sends must allow `out`, the zone that receives `in`, one zone for both `within`."""
-        zones = zone_numbers(self.policy, ends)
-        src, dst = zones[ends.src], zones[ends.dst]
+        src, dst = zones_of_sides(self.policy, ends)
         out, within = src != dst, (src == dst) & (src >= 0)
         allowed = {side: np.zeros(rows.size, bool) for side in ("out", "in", "within")}
         entry = np.full(rows.size, -1, np.int64)
@@ -118,6 +117,13 @@ class TrafficPolicy:
             ]
             found |= speaks | (open_ & ports_in(self.services.ports_of(service), rows))
         return found
+
+
+def zones_of_sides(policy: Policy, ends: Ends) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The zones between which each conversation is: what is sent to the link stays in the zone of its source."""
+    zones = zone_numbers(policy, ends)
+    src, dst = zones[ends.src], zones[ends.dst]
+    return src, np.where(ends.within(LINK)[ends.dst], src, dst)
 
 
 def zone_numbers(policy: Policy, ends: Ends) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from reconshield.detect.discovery import message
 from reconshield.detect.flows import NOT_KNOWN
 from reconshield.detect.pairing import Half, role_of
 from reconshield.detect.templates import Values
@@ -66,7 +67,9 @@ def halves_of(values: Values, export: Export, *, biflows: bool) -> Iterator[Half
     if src is None or dst is None or "proto" not in values:
         return
     transport = number(values, "proto") & 0xFF
-    sport, dport = (0, 0) if transport in PORTLESS else (number(values, "sport", 0), number(values, "dport", 0))
+    sport, dport = number(values, "sport", 0), number(values, "dport", 0)
+    if transport in PORTLESS:
+        sport, dport = message(transport, message_type(values)), 0
     begin, end = times_of(values, export, "")
     denied = values.get("firewall") == DENIED or ("forwarding" in values and number(values, "forwarding") >> 6 & 3 == DROPPED)
     two = not BACK.isdisjoint(values)
@@ -91,11 +94,13 @@ def role_by(values: Values, transport: int, flags: int, packets: int) -> int:
     """Who began, by the flags of TCP or the type of an ICMP message (NetFlow has it in the place of the port)."""
     if transport == TCP:
         return role_of(flags, packets)
-    if transport not in PORTLESS:
-        return 0
+    return ECHO.get((transport, message_type(values)), 0) if transport in PORTLESS else 0
+
+
+def message_type(values: Values) -> int:
+    """The type of an ICMP message."""
     kind = number(values, "icmp_type")
-    packed = number(values, "icmp", number(values, "dport"))
-    return ECHO.get((transport, kind if kind >= 0 else packed >> 8), 0)
+    return kind if kind >= 0 else number(values, "icmp", number(values, "dport")) >> 8
 
 
 def counts_of(values: Values, way: str, transport: int) -> tuple[int, int, int]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.detect.frames import Frames
+from reconshield.policy.gates import DISCOVERY_TYPES
 
 PACKET = np.dtype(
     [
@@ -204,7 +205,9 @@ def read_extension(view: View, rows: Array, following: Array, extended: Array) -
 
 
 def read_transport(view: View, rows: Array, end: Array) -> Array:
-    """Ports, flags and where the payload is. Later fragments have none of these; they count as octets."""
+    """Ports, flags and where the payload is; the type of discovery where there are no ports. Later fragments have none of
+    these; they count as octets.
+    """
     header = np.zeros(rows.size, np.int64)
     first = rows["skipped"] == 0
     for transport, needed in ((TCP, 20), (UDP, 8), (SCTP, 12)):
@@ -215,6 +218,10 @@ def read_transport(view: View, rows: Array, end: Array) -> Array:
     if ported.any():
         part = view.choose(ported)
         rows["sport"][ported], rows["dport"][ported] = part.small(0, 2), part.small(2, 2)
+    messages = (rows["skipped"] == 0) & (rows["transport"] == ICMP6) & (view.place < view.finish)
+    if messages.any():
+        kind = view.choose(messages).small(0)
+        rows["sport"][messages] = np.where(np.isin(kind, DISCOVERY_TYPES), kind, 0)
     tcp = header == 20
     if tcp.any():
         part = view.choose(tcp)

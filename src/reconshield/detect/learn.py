@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reconshield.addresses import AddressSet, text_of
 from reconshield.detect.classes import doubt_columns, failure_columns, indicator_columns, listener_columns, protocol_columns
 from reconshield.detect.evidence import Kind
-from reconshield.detect.expected import TRANSPORTS, zone_numbers
+from reconshield.detect.expected import TRANSPORTS, zones_of_sides
 from reconshield.detect.scene import Column, Scene, Setting, look, service_text
 from reconshield.detect.tally import Tally
 from reconshield.policy import WAN, Policy
@@ -53,9 +53,9 @@ DIRECTIONS = ("out", "in", "within")
 
 def directions_of(scene: Scene, zone: str) -> Array:
     """The place in `DIRECTIONS` of each conversation, -1 for those that are not the zone's."""
-    zones = zone_numbers(scene.setting.policy, scene.ends)
+    zones = zones_of_sides(scene.setting.policy, scene.ends)
     number = next(place for place, each in enumerate(scene.setting.policy.zones) if each.name == zone)
-    src, dst = zones[scene.ends.src] == number, zones[scene.ends.dst] == number
+    src, dst = (side == number for side in zones)
     return np.select([src & dst, src, dst], [2, 0, 1], -1)
 
 

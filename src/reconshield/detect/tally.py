@@ -26,6 +26,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from reconshield.detect.discovery import judged
 from reconshield.detect.flows import LATEST, Flows, Mark, Rows
 from reconshield.detect.shelves import Shelves
 from reconshield.detect.sums import CONVERSATION, merge_into, merge_parts, sum_groups
@@ -124,8 +125,8 @@ class Tally:
         return rows[np.argsort(rows["order"], kind="stable")]
 
     def add(self, batch: Flows, source: int = 0) -> None:
-        """Take in a batch; `source` is the number of the file."""
-        rows = batch.rows
+        """Take in a batch; `source` is the number of the file. What stacks do by themselves on their link is left out."""
+        rows = judged(batch.rows)
         if not rows.size:
             return
         keys = self._hash(rows)

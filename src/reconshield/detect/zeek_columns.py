@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.detect.columns import addresses, labels
-from reconshield.detect.flows import LATEST, PORTLESS, Flows, FlowState, Mark, Names, Rows, new_rows
+from reconshield.detect.discovery import set_message
+from reconshield.detect.flows import LATEST, Flows, FlowState, Mark, Names, Rows, new_rows
 from reconshield.detect.shapes import Found, Path, Shape, Shapes
 from reconshield.detect.zeek import STATES, TRANSPORTS, pack_state, service_name
 
@@ -76,7 +77,8 @@ def fill_ends(rows: Rows, found: Found) -> Mask:
     for name, path in PORTS:
         port = found.numbers[path]
         right &= port <= 65_535
-        rows[name] = np.where(np.isin(transport, PORTLESS), 0, port & 0xFFFF)
+        rows[name] = port & 0xFFFF
+    set_message(rows, rows["sport"].copy())
     return np.asarray(right & (transport > 0), bool)
 
 

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from reconshield.addresses import AddressSet, PortSet, parse_target
 from reconshield.errors import UserError
 from reconshield.policy import Policy, Traffic, Zone
-from reconshield.policy.gates import find_gates
+from reconshield.policy.gates import LINK, SELF_PORTS, find_gates
 
 PortsOf = Callable[[str], PortSet]
 ALL_PORTS = PortSet(((0, 65_535),), ((0, 65_535),))
@@ -54,10 +54,14 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One direction of one zone. `space` is where the other side can be, `hulls` what the zones were declared as."""
+    """One direction of one zone, as `policy.gates` has it: `own` is where the zone's side can be, `near` where the other side
+    counts as the zone's, `space` where it can be. `hulls` are what the zones were declared as.
+    """
 
     zone: Zone
     direction: str
+    own: AddressSet
+    near: AddressSet
     space: AddressSet
     allowed: tuple[Allowance, ...]
     ended: tuple[Traffic, ...]
@@ -110,6 +114,8 @@ def describe(policy: Policy, ports_of: PortsOf, now: float) -> Enclaves:
         Gate(
             gate.zone,
             gate.direction,
+            gate.own,
+            gate.near,
             gate.space,
             tuple(
                 Allowance(entry, tuple((name, ports_of(name)) for name in sorted(entry.service_ids)))
@@ -119,7 +125,7 @@ def describe(policy: Policy, ports_of: PortsOf, now: float) -> Enclaves:
             hulls,
         )
         for gate in find_gates(policy, now)
-        if gate.zone.area  # one that has all its addresses in zones inside it has no traffic
+        if gate.own  # one that has all its addresses in zones inside it has no traffic
     )
     if not gates:
         hint = "reconshield detect learn FILE… --zone NAME proposes entries from flow logs; or set secure = true"
@@ -136,14 +142,18 @@ def hull_of(zone: Zone) -> AddressSet:
 
 
 def lanes(gate: Gate) -> tuple[Lane, ...]:
-    """The peers of a gate, cut where what is allowed changes; together they are its whole space."""
-    cut: list[tuple[AddressSet, tuple[Allowance, ...]]] = [(gate.space, ())]
+    """The peers of a gate, cut where what is allowed changes; together they are its whole space. On the link the ports of what
+    is never judged are allowed too.
+    """
+    link = gate.space & LINK if gate.direction == "within" else AddressSet()
+    cut: list[tuple[AddressSet, tuple[Allowance, ...]]] = [(area, ()) for area in (gate.space - link, link) if area]
     for each in gate.allowed:
         pieces = [piece for area, held in cut for piece in ((area & each.peers, (*held, each)), (area - each.peers, held))]
         cut = [(area, held) for area, held in pieces if area]
     joined: dict[tuple[PortSet, bool], AddressSet] = {}
     for area, held in cut:
-        key = (union(each.ports for each in held), any(each.anything for each in held))
+        ports = union([*(each.ports for each in held), *([SELF_PORTS] if area & link else [])])
+        key = (ports, any(each.anything for each in held))
         joined[key] = joined.get(key, AddressSet()) | area
     return tuple(Lane(area, ports, anything) for (ports, anything), area in joined.items())
 

@@ -15,17 +15,25 @@ SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:reconshield:policy-export")
 """The name space of our ids (RFC 9562, version 5): an id says what it is made of, so the same rule has the same id."""
 
 WIDTH = 112
+LINK_RULE = (
+    "Link-local addresses count as the zone's that speaks to them. Neighbour discovery, multicast listeners "
+    "(ICMPv6 130-137, 143; IGMP) and DHCP on the link are not judged."
+)
 BLIND = "what is spoken: a service counts by the ports that it commonly has, so another protocol on such a port is not noticed"
 DIRECTIONS = {"out": "from {zone} to others", "in": "from others to {zone}", "within": "inside {zone}"}
 
 
-def preamble(enclaves: Enclaves, what: str, cannot: Iterable[str], *, ends: bool = False) -> Iterator[str]:
-    """The lines at the beginning, without the mark of a comment. `ends`: the format knows by itself when an entry ends."""
+def preamble(enclaves: Enclaves, what: str, cannot: Iterable[str], *, ends: bool = False, link: bool = True) -> Iterator[str]:
+    """The lines at the beginning, without the mark of a comment. `ends`: the format knows by itself when an entry ends; `link`:
+    it is about traffic, so what is said of the link is said here.
+    """
     yield f"{what}, of {printable(enclaves.file)}."
     yield "Made by `reconshield policy export`: change the policy, not this."
     first = enclaves.first_end
     if first is not None and not ends:
         yield f"Write it again after {until(first)}: then the entry of line {first.line} is over, and this does not know it."
+    if link:
+        yield from textwrap.wrap(LINK_RULE, WIDTH)
     limits = list(cannot)
     if limits:
         yield "It cannot say:"

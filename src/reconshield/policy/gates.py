@@ -4,15 +4,44 @@ A zone is governed when it is secure or has an entry of its own, even one that h
 (it began a conversation with somebody else), `in` (somebody else began one with it) and `within` (both sides are its own), and
 what no live entry of a gate allows is against the policy. Detection judges flows by this, exports write it down for other
 tools; so the two cannot read the file differently.
+
+What is sent to a link-local address never leaves the link, so it cannot cross the border of a zone: such an address counts as
+part of the zone that speaks to it (`within`). The discovery that every stack does by itself is not judged at all: messages of
+`DISCOVERY_TYPES` and `DISCOVERY_PROTOCOL`, and `SELF_PORTS` on the link.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconshield.addresses import AddressSet
+from reconshield.addresses import AddressSet, PortSet, parse_target
 from reconshield.policy.policy import Policy
 from reconshield.policy.records import DIRECTIONS, EVERYWHERE, Traffic, Zone
+
+LINK_NETWORKS = (
+    "169.254.0.0/16",
+    "224.0.0.0/24",
+    "239.255.255.250",
+    "255.255.255.255",
+    "fe80::/10",
+    "ff02::/16",
+)
+"""Where a packet stays on the link: link-local unicast (RFC 3927, 4291), multicast of the link (RFC 5771, 4291), the limited
+broadcast, and the one group that SSDP and WS-Discovery have over IPv4 (both send to it with a hop or two)."""
+
+LINK = AddressSet(
+    tuple(pair for text in LINK_NETWORKS for pair in (parse_target(text, wide=True).addresses or AddressSet()).ranges)
+)
+
+DISCOVERY_TYPES = (130, 131, 132, 133, 134, 135, 136, 137, 143)
+"""ICMPv6: who listens to a group (RFC 2710, 3810), neighbours, routers and redirects (RFC 4861). Receivers drop those that come
+from another link."""
+
+DISCOVERY_PROTOCOL = 2
+"""IGMP (RFC 3376), the same for groups of IPv4."""
+
+SELF_PORTS = PortSet(udp=((67, 68), (546, 547)))
+"""DHCP and DHCPv6: how a host gets its address, as long as it asks the link; a renewal sent to a server is judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +56,21 @@ class Gate:
     ended: tuple[Traffic, ...] = ()
 
     @property
+    def own(self) -> AddressSet:
+        """Where the zone's side of a conversation through this gate can be."""
+        return self.zone.area - LINK if self.direction == "in" else self.zone.area
+
+    @property
+    def near(self) -> AddressSet:
+        """Where the other side counts as the zone's too: its own addresses, and those of the link where that is what is
+        spoken to.
+        """
+        return self.zone.area if self.direction == "in" else self.zone.area | LINK
+
+    @property
     def space(self) -> AddressSet:
         """Where the other side of a conversation through this gate can be."""
-        return self.zone.area if self.direction == "within" else EVERYWHERE - self.zone.area
+        return self.near if self.direction == "within" else EVERYWHERE - self.near
 
 
 def governed_zones(policy: Policy) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from reconshield.detect.builder import Builder, Record, whole
+from reconshield.detect.discovery import message
 from reconshield.detect.eve_flows import flow_shapes
 from reconshield.detect.flows import UNRECOGNISED, Bad, Chunks, FlowState, Item, Mark, Naming, Reader
 from reconshield.detect.objects import Object, first_objects, read_object
@@ -119,7 +120,7 @@ def read_flow(event: Object, number: int) -> tuple[Any, ...]:
         read_moment(flow.get("end")),
         event["src_ip"],
         event["dest_ip"],
-        event.get("src_port", 0),
+        event.get("src_port") or message_of(event),
         event.get("dest_port", 0),
         TRANSPORTS.get(event["proto"], 0),
         flow_state(flow, event.get("tcp"), sent, received),
@@ -130,6 +131,12 @@ def read_flow(event: Object, number: int) -> tuple[Any, ...]:
         sent,
         received,
     )
+
+
+def message_of(event: Object) -> int:
+    """What stands instead of a port for ICMPv6."""
+    kind = event.get("icmp_type")
+    return message(TRANSPORTS.get(event["proto"], 0), kind) if isinstance(kind, int) else 0
 
 
 def flow_state(flow: Object, tcp: Object | None, sent: int, received: int) -> FlowState:

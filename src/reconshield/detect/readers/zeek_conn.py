@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from reconshield.detect.columns import Column, Table, addresses, cut_table, decimals, integers, labels
+from reconshield.detect.discovery import set_message
 from reconshield.detect.flows import (
     LATEST,
-    PORTLESS,
     Bad,
     Chunks,
     Cut,
@@ -92,7 +92,8 @@ def fill_rows(table: Table, fields: Mapping[str, int], names: Names) -> tuple[Ro
     for name, place in (("sport", "id.orig_p"), ("dport", "id.resp_p")):
         port, fine = integers(table.column(fields[place]), 0)
         right[place] = fine & (port <= 65_535)
-        rows[name] = np.where(right[place] & ~np.isin(transport, PORTLESS), port, 0)
+        rows[name] = np.where(right[place], port, 0)
+    set_message(rows, rows["sport"].copy())
     for name, place in COUNTS:
         if (found := column(place)) is not None:
             rows[name] = integers(found)[0]

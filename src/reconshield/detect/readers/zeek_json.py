@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from reconshield.detect.builder import Builder, Record
+from reconshield.detect.discovery import ICMP6, message
 from reconshield.detect.flows import LATEST, PORTLESS, Bad, Chunks, FlowState, Item, Mark, Reader
 from reconshield.detect.objects import Object, first_objects, read_moment, read_object
 from reconshield.detect.pieces import TooLong, cut_lines
@@ -77,7 +78,10 @@ def read_conn(entry: Object, number: int) -> Record | str:
         return "proto is none"
     if wrong := next((name for name in PORTS if not is_port(entry.get(name))), None):
         return f"{wrong} is none"
-    sport, dport = (0, 0) if transport in PORTLESS else (entry[name] for name in PORTS)
+    sport, dport = (entry[name] for name in PORTS)
+    if transport in PORTLESS:
+        transport = ICMP6 if ":" in str(entry.get("id.resp_h")) else transport
+        sport, dport = message(transport, sport), 0
     state, marks = STATE_BY_NAME.get(str(entry.get("conn_state")), UNTOLD)
     missed, service = entry.get("missed_bytes"), entry.get("service")
     return Record(

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from reconshield.export.enclaves import Enclaves, Gate
 from reconshield.export.format import Format
-from reconshield.export.wording import DIRECTIONS, allowed_words, until
+from reconshield.export.wording import DIRECTIONS, LINK_RULE, allowed_words, until
 from reconshield.policy import Acceptance, Closure, Expectation, Suppression, Zone
 from reconshield.text import printable
 
@@ -40,7 +40,9 @@ def render(enclaves: Enclaves) -> str:
     return "\n".join(lines) + "\n"
 
 
-TALK = "A zone that stands here talks what is listed and nothing else. Zones that do not stand here say nothing of it."
+TALK = f"""\
+A zone that stands here talks what is listed and nothing else. Zones that do not stand here say nothing of it.
+{LINK_RULE}"""
 
 
 def section(title: str, text: str, rows: Iterable[str]) -> list[str]:

@@ -15,6 +15,7 @@ from reconshield.export.enclaves import Allowance, Enclaves, Gate
 from reconshield.export.format import Format
 from reconshield.export.places import IPV4, IPV6, Networks, networks
 from reconshield.export.wording import BLIND, ended_words, entry_words, gate_title, gate_words, preamble
+from reconshield.policy.gates import DISCOVERY_TYPES, LINK, SELF_PORTS
 
 TABLE = "reconshield_policy"
 PRIORITY = "filter - 5"
@@ -25,7 +26,7 @@ ADDRESS_TYPES = {"ip": "ipv4_addr", "ip6": "ipv6_addr"}
 CANNOT = (
     BLIND,
     "what does not pass this machine: hosts of one segment reach each other without it",
-    "connections that follow from another one (state related: FTP data, errors of ICMP) and neighbour discovery: not logged",
+    "connections that follow from another one (state related: FTP data, errors of ICMP): not logged",
 )
 
 
@@ -43,7 +44,7 @@ def render(enclaves: Enclaves) -> str:
             "    ct state new jump zones",
             "  }",
         ]
-    lines += ["  chain zones {", '    iif "lo" return', '    oif "lo" return']
+    lines += ["  chain zones {", '    iif "lo" return', '    oif "lo" return', *(f"    {line}" for line in discovery())]
     lines += [f"    {line}" for gate in enclaves.gates for line in jumps(gate)]
     lines.append("  }")
     for gate in enclaves.gates:
@@ -54,6 +55,14 @@ def render(enclaves: Enclaves) -> str:
             "  }",
         ]
     return "\n".join([*lines, "}", ""])
+
+
+def discovery() -> Iterator[str]:
+    """What is never judged."""
+    ports = listed(ranges_of(SELF_PORTS.udp))
+    yield "meta l4proto igmp return"
+    yield f"icmpv6 type {listed(tuple(map(str, DISCOVERY_TYPES)))} return"
+    yield from (f"{family} daddr {listed((LINK & space).cidrs())} udp dport {ports} return" for family, _, space in FAMILIES)
 
 
 def zones_of(enclaves: Enclaves) -> list[Gate]:
@@ -84,10 +93,18 @@ def jumps(gate: Gate) -> Iterator[str]:
     for family, _, space in FAMILIES:
         if not gate.zone.area & space:
             continue
-        own = f"@{set_name(gate, family)}"
-        mine, other = ("daddr", "saddr") if gate.direction == "in" else ("saddr", "daddr")
-        differs = "" if gate.direction == "within" else "!= "
-        yield f"{family} {mine} {own} {family} {other} {differs}{own} jump {chain_name(gate)}"
+        own, link = f"@{set_name(gate, family)}", ((LINK - gate.zone.area) & space).cidrs()
+        if gate.direction == "in":
+            apart = (gate.zone.area - gate.own) & space
+            without = f" {family} daddr != {listed(apart.cidrs())}" if apart else ""
+            yield f"{family} daddr {own}{without} {family} saddr != {own} jump {chain_name(gate)}"
+        elif gate.direction == "out":
+            beyond = f" {family} daddr != {listed(link)}" if link else ""
+            yield f"{family} saddr {own} {family} daddr != {own}{beyond} jump {chain_name(gate)}"
+        else:
+            yield f"{family} saddr {own} {family} daddr {own} jump {chain_name(gate)}"
+            if link:
+                yield f"{family} saddr {own} {family} daddr {listed(link)} jump {chain_name(gate)}"
 
 
 def rules(gate: Gate) -> Iterator[str]:

@@ -53,7 +53,8 @@ def render(enclaves: Enclaves) -> str:
             "the policy has no schedule, and only what is scheduled has metrics", where=enclaves.policy.file, hint=hint
         )
     lines = [
-        f"# {line}" for line in preamble(enclaves, "What zones may expose, as alert rules for Prometheus", CANNOT, ends=True)
+        f"# {line}"
+        for line in preamble(enclaves, "What zones may expose, as alert rules for Prometheus", CANNOT, ends=True, link=False)
     ]
     rules: list[Rule] = []
     for view in views(enclaves.policy):

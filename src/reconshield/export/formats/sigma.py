@@ -18,6 +18,7 @@ from reconshield.export.places import Networks, networks
 from reconshield.export.wording import ended_words, entry_words, gate_words, preamble, stable_id
 from reconshield.export.yaml_text import yaml_text
 from reconshield.knowledge.dialects import zeek_names
+from reconshield.policy.gates import DISCOVERY_TYPES, LINK_NETWORKS, SELF_PORTS
 
 Table = dict[str, Any]
 WRAPS = ("tls", "quic")
@@ -26,6 +27,7 @@ WRAPS = ("tls", "quic")
 CANNOT = (
     "when an entry ends",
     "which side began a connection that was under way when the sensor was started: Zeek guesses",
+    "IGMP, which conn.log does not tell from other protocols that Zeek does not know (unknown_transport)",
 )
 
 
@@ -60,9 +62,9 @@ def description(gate: Gate) -> Iterator[str]:
 def make_detection(gate: Gate) -> Table:
     """The selections, and the condition that joins them."""
     mine, other = ("id.resp_h", "id.orig_h") if gate.direction == "in" else ("id.orig_h", "id.resp_h")
-    own = networks(gate.zone.area, hulls=gate.hulls)
+    own, near = networks(gate.own, hulls=gate.hulls), networks(gate.near, hulls=gate.hulls)
     found: Table = {}
-    zone, other_side = place_term(found, "zone", mine, own), place_term(found, "other_side", other, own)
+    zone, other_side = place_term(found, "zone", mine, own), place_term(found, "other_side", other, near)
     condition = [zone, other_side if gate.direction == "within" else f"not {other_side}"]
     for number, each in enumerate(gate.allowed, 1):
         nets = networks(each.peers, hulls=gate.hulls)
@@ -72,7 +74,18 @@ def make_detection(gate: Gate) -> Table:
         if not nets.everything:
             terms.append(place_term(found, f"peers_{number}", other, nets))
         condition.append(f"not ({' and '.join(terms)})")
+    found["discovery"] = discovery_maps(gate)
+    condition.append("not discovery")
     return found | {"condition": " and ".join(condition)}
+
+
+def discovery_maps(gate: Gate) -> list[Table]:
+    """What is never judged: messages of ICMPv6, whose type Zeek has as the port, and DHCP to the link."""
+    messages = {"proto": ["icmp", "icmp6"], "id.orig_p": list(DISCOVERY_TYPES), "id.resp_h|contains": ":"}
+    ports = [port for first, last in SELF_PORTS.udp for port in range(first, last + 1)]
+    link = [net if "/" in net else f"{net}/32" for net in LINK_NETWORKS]
+    asks = {"proto": "udp", "id.resp_p": ports, "id.resp_h|cidr": link}
+    return [messages, asks] if gate.direction == "within" else [messages]
 
 
 def place_term(found: Table, name: str, field: str, nets: Networks) -> str:

@@ -95,9 +95,9 @@ def description(gate: Gate) -> Iterator[str]:
 
 def pattern_of(gate: Gate, space: AddressSet) -> str | None:
     own, other = (DST, SRC) if gate.direction == "in" else (SRC, DST)
-    mine = within(own, networks(gate.zone.area, space, gate.hulls))
+    mine = within(own, networks(gate.own, space, gate.hulls))
     ways = [way for lane in lanes(gate) if lane.peers & space and (way := lane_pattern(gate, lane, other, space))]
-    if not gate.zone.area & space or not ways:
+    if not gate.own & space or not ways:
         return None
     return f"[{both(mine, either(ways))}]"
 

@@ -18,6 +18,7 @@ from reconshield.export.enclaves import ALL_PORTS, Enclaves, Gate, Lane, lanes
 from reconshield.export.format import Format
 from reconshield.export.places import networks
 from reconshield.export.wording import BLIND, ended_words, entry_words, gate_title, gate_words, preamble
+from reconshield.policy.gates import DISCOVERY_PROTOCOL
 
 FIRST_SID, LAST_SID = 1_700_000, 1_799_999
 """A part of what is free for local rules (1,000,000–1,999,999)."""
@@ -29,7 +30,7 @@ TOGETHER = 70
 """So many networks stand in one rule; more are spread over several."""
 
 ONCE = "threshold:type limit, track by_src, seconds 3600, count 1"
-NO_PORTS = (6, 17, 1, 58)
+NO_PORTS = (6, 17, 1, 58, DISCOVERY_PROTOCOL)
 CANNOT = (
     BLIND,
     "when an entry ends",
@@ -50,7 +51,7 @@ def render(enclaves: Enclaves) -> str:
 
 def rules(gate: Gate, lane: Lane) -> Iterator[tuple[str, str]]:
     """Head and options of the rules for what a lane does not allow."""
-    own, peers = addresses(gate, gate.zone.area), addresses(gate, lane.peers)
+    own, peers = addresses(gate, gate.own), addresses(gate, lane.peers)
     for src, dst in product(*((peers, own) if gate.direction == "in" else (own, peers))):
         yield from pair_rules(gate, lane, src, dst)
 

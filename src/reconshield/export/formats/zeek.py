@@ -15,6 +15,7 @@ from reconshield.export.format import Format
 from reconshield.export.places import Networks, networks
 from reconshield.export.wording import ended_words, entry_words, gate_words, preamble
 from reconshield.knowledge.dialects import zeek_names
+from reconshield.policy.gates import DISCOVERY_TYPES, LINK, SELF_PORTS
 
 CANNOT = ("which side began a connection that was under way when Zeek was started: Zeek guesses",)
 
@@ -61,6 +62,8 @@ type Gate: record {
 	zone: string;
 	direction: string;
 	own: Places;
+	## Where the other side counts as the zone's.
+	near: Places;
 	entries: vector of Entry;
 };
 """
@@ -114,15 +117,25 @@ function allows(entry: Entry, peer: addr, p: port, spoken: set[string]): bool
 	return in_ports(p, entry$usual) && ( |spoken| == 0 || any_of(spoken, hiding) );
 	}
 
+# Discovery that every stack does by itself. Zeek has the type of an ICMP message as the port of its sender.
+function keeps_house(c: connection): bool
+	{
+	if ( is_v6_addr(c$id$resp_h) && c$id$orig_p in discovery )
+		return T;
+	return c$id$resp_p in asks_link && c$id$resp_h in link;
+	}
+
 event connection_state_remove(c: connection)
 	{
+	if ( keeps_house(c) )
+		return;
 	local spoken = recognised(c);
 	for ( i in gates )
 		{
 		local gate = gates[i];
 		local own = gate$direction == "in" ? c$id$resp_h : c$id$orig_h;
 		local peer = gate$direction == "in" ? c$id$orig_h : c$id$resp_h;
-		if ( ! is_at(own, gate$own) || is_at(peer, gate$own) != ( gate$direction == "within" ) )
+		if ( ! is_at(own, gate$own) || is_at(peer, gate$near) != ( gate$direction == "within" ) )
 			next;
 		local allowed = F;
 		for ( j in gate$entries )
@@ -139,7 +152,7 @@ event connection_state_remove(c: connection)
 
 def render(enclaves: Enclaves) -> str:
     head = [f"# {line}" for line in preamble(enclaves, "What zones may not talk, as a script for Zeek", CANNOT, ends=True)]
-    return "\n".join([*head, "", TYPES, *data(enclaves.gates), "", CODE])
+    return "\n".join([*head, "", TYPES, *data(enclaves.gates), *link_data(), "", CODE])
 
 
 def data(gates: tuple[Gate, ...]) -> Iterator[str]:
@@ -149,13 +162,23 @@ def data(gates: tuple[Gate, ...]) -> Iterator[str]:
         yield f"\t# {gate_words(gate)}"
         yield from (f"\t# {ended_words(entry)}" for entry in gate.ended)
         yield f'\tGate($zone="{gate.zone.name}", $direction="{gate.direction}", '
-        yield f"\t\t$own={places(networks(gate.zone.area, hulls=gate.hulls))},"
+        yield f"\t\t$own={places(networks(gate.own, hulls=gate.hulls))},"
+        yield f"\t\t$near={places(networks(gate.near, hulls=gate.hulls))},"
         yield "\t\t$entries=vector("
         for each in gate.allowed:
             yield f"\t\t\t# {entry_words(each.entry)}"
             yield f"\t\t\t{entry_text(gate, each)}{'' if each is gate.allowed[-1] else ','}"
         yield f"\t\t)){'' if gate is gates[-1] else ','}"
     yield ");"
+
+
+def link_data() -> Iterator[str]:
+    """What is never judged."""
+    types = ", ".join(f"{number}/icmp" for number in DISCOVERY_TYPES)
+    ports = ", ".join(f"{port}/udp" for first, last in SELF_PORTS.udp for port in range(first, last + 1))
+    yield f"const discovery: set[port] = {{ {types} }};"
+    yield f"const asks_link: set[port] = {{ {ports} }};"
+    yield f"const link: set[subnet] = {subnets(networks(LINK).cidrs)};"
 
 
 def entry_text(gate: Gate, each: Allowance) -> str:
