@@ -6,6 +6,7 @@ import socket
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -16,11 +17,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from reconshield.access import Role
+from reconshield.addresses import AddressSet, PortSet
 from reconshield.jobs import accounts
 from reconshield.jobs.grants import add_grant
+from reconshield.scan.plan import Plan
 from reconshield.store import audit
-from reconshield.store.runs import list_runs
-from reconshield.web import headers, server
+from reconshield.store.runs import create_run, list_runs
+from reconshield.web import headers, heavy, server
 from reconshield.web.app import make_app
 from reconshield.web.call import Site
 from reconshield.web.door import COOKIE
@@ -100,6 +103,13 @@ def test_a_body_that_does_not_come_is_not_waited_for(port: int, person: Make) ->
     assert seconds < 15
 
 
+def test_a_body_of_a_byte_now_and_then_is_not_waited_for(port: int) -> None:
+    head = b"POST /login HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n"
+    answer, sent, seconds = talk(port, head + b"content-length: 10000\r\n\r\nname=", dribble(b"x", 400), pause=0.05)
+    assert answer.startswith(b"HTTP/1.1 408") or not answer
+    assert (sent < 400, seconds < 15) == (True, True)
+
+
 def test_an_upload_without_end_is_refused_and_leaves_nothing(
     port: int, person: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +158,33 @@ def test_too_many_fields_and_files_are_refused(person: Make) -> None:
     }
     files = [("flows", (f"{number}.log", b"x")) for number in range(100)]
     assert analyst.client.post("/detections", data={"csrf": analyst.csrf}, files=files).status_code in {400, 413}
+
+
+def test_no_account_watches_more_than_its_share_however_many_ask_at_once(
+    port: int, site: Site, person: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heavy, "WATCHED", 5)
+    who, run = person("viewer").client.cookies[COOKIE], run_elsewhere(site)
+    lines = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(20)]
+    head = f"GET /scans/{run}/events HTTP/1.1\r\nhost: 127.0.0.1\r\ncookie: rs_session={who}\r\n\r\n".encode()
+    for made in lines:
+        made.sendall(head)
+    said = [made.recv(65536)[:12] for made in lines]
+    assert Counter(said) == {b"HTTP/1.1 200": 5, b"HTTP/1.1 429": 15}
+    for made in lines:
+        made.close()
+    deadline = time.monotonic() + 15
+    while heavy.WATCHING and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not heavy.WATCHING
+
+
+def run_elsewhere(site: Site) -> str:
+    """A run that another process measures."""
+    plan = Plan(AddressSet.of("127.77.0.9"), PortSet(tcp=((1, 500),)), 7, 16)
+    options: dict[str, Any] = {"targets": ["127.77.0.9"], "exclude": [], "shard": [0, 1], "dropped": []}
+    common: dict[str, Any] = {"engine": "connect", "vantage": "local", "grants": ["g1"], "level": 2, "now": time.time()}
+    return create_run(site.store_of("main"), plan=plan.to_json(), options=options, **common).id
 
 
 # What is measured -----------------------------------------------------------------------------------------------------------

@@ -415,7 +415,8 @@ def test_an_account_watches_so_many_scans_and_no_more(granted: Site, person: Mak
 
     operator, run = person("operator"), running_elsewhere(granted)
     monkeypatch.setitem(heavy.WATCHING, ("main", "operator-main"), heavy.WATCHED)
-    assert operator.get(f"/scans/{run}/events").status_code == 429
+    refused = operator.get(f"/scans/{run}/events")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
     monkeypatch.delitem(heavy.WATCHING, ("main", "operator-main"))
     assert operator.post(f"/scans/{run}/resume").status_code == 303
     assert read_events(operator, run)[-1][0] == "ended"

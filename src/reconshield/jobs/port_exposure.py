@@ -131,8 +131,8 @@ def port_exposure(
 ) -> PortExposure:
     """What is known of a port here. Without a transport both count, and the numbers are those of the one measured more."""
     transports = (transport,) if transport else ("tcp", "udp")
+    known = list_grants(store)
     with store.snapshot() as one:
-        known = list_grants(one)
         grants = [grant.id for grant in known if grant.valid_at(now) and grant.level >= PORT_SCAN]
         scope = countable(granted_area(known, now))
         covers = covers_of(one, ended_runs(one, RUNS))

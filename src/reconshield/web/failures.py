@@ -79,7 +79,7 @@ def status_of(error: Exception | None) -> int:
 
 def with_wait(response: Response, error: Exception | None) -> Response:
     """The answer, which says when to come again if the error does."""
-    if isinstance(error, TooMany | Throttled):
+    if isinstance(error, TooMany | Throttled | Busy):
         response.headers["retry-after"] = str(max(1, ceil(error.seconds)))
     return response
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -107,6 +107,7 @@ def loader() -> ChoiceLoader:
     )
 
 
+@lru_cache(4096)
 def when(at: float | None) -> Markup:
     """A time for people, with the exact one in UTC for programs and for who points at it."""
     if at is None:

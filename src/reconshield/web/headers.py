@@ -6,6 +6,7 @@ Plain ASGI, because answers are streamed through it (progress, exports) and must
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from http import HTTPStatus
 
@@ -24,7 +25,9 @@ UPLOADS = ("/detections", "/api/v1/detections", "/scans/import", "/api/v1/import
 ENDLESS = "/events"
 """How addresses end whose answers go on; only of these the head alone cannot be asked."""
 BODY_PATIENCE = 60.0
-"""Seconds between two parts of a body."""
+"""Seconds between two parts of a body, and those that all of it may take beside its size."""
+SLOWEST = 2000.0
+"""Bytes a second that a body brings on average after that: nobody holds a connection with a byte a minute."""
 
 POLICY = "; ".join(
     (
@@ -107,14 +110,15 @@ class BodyRefused(Exception):
 
 def limited(receive: Receive, limit: int, gone: BodyRefused) -> Receive:
     """`receive` that counts what comes and does not wait for ever."""
-    seen, whole = 0, False
+    seen, whole, begun = 0, False, time.monotonic()
 
     async def receive_limited() -> Message:
         nonlocal seen, whole
         if whole:  # what comes now is only that the visitor has left; that may take as long as it likes
             return await receive()
+        left = begun + BODY_PATIENCE + seen / SLOWEST - time.monotonic()
         try:
-            message = await asyncio.wait_for(receive(), BODY_PATIENCE)
+            message = await asyncio.wait_for(receive(), max(0.0, min(BODY_PATIENCE, left)))
         except TimeoutError:
             gone.status = 408
             raise gone from None

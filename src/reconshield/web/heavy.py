@@ -24,10 +24,13 @@ SLOTS = threading.BoundedSemaphore(2)
 WATCHED = 20
 """Scans that one account watches live at the same time, in all of its windows."""
 WATCHING: Counter[tuple[str, str]] = Counter()
+COUNTING = threading.RLock()  # a seat may be given back in the middle of taking one
 
 
 class Busy(UserError):
     """Others are being served; there is room again soon."""
+
+    seconds = 60.0
 
 
 def is_large(run: Run) -> bool:
@@ -48,18 +51,23 @@ def room_for(*runs: Run) -> Iterator[None]:
         SLOTS.release()
 
 
-@contextmanager
-def watching(workspace: str, account: str) -> Iterator[None]:
-    """Counts a live view for as long as it is open; on the event loop only, so without a lock."""
-    WATCHING[workspace, account] += 1
-    try:
-        yield
-    finally:
-        WATCHING[workspace, account] -= 1
-        if not WATCHING[workspace, account]:
-            del WATCHING[workspace, account]
+class Seat:
+    """A live view that is counted from before its first word to its end; one that never began is given back when it is gone."""
 
+    def __init__(self, workspace: str, account: str) -> None:
+        self._key: tuple[str, str] | None = None
+        with COUNTING:
+            if WATCHING[workspace, account] >= WATCHED:
+                raise Busy(f"{WATCHED} scans are being watched with this account", where=account, hint="close some windows")
+            WATCHING[workspace, account] += 1
+            self._key = workspace, account
 
-def refuse_crowd(workspace: str, account: str) -> None:
-    if WATCHING[workspace, account] >= WATCHED:
-        raise Busy(f"{WATCHED} scans are being watched with this account", where=account, hint="close some windows")
+    def leave(self) -> None:
+        with COUNTING:
+            key, self._key = self._key, None
+            if key is not None:
+                WATCHING[key] -= 1
+                if not WATCHING[key]:
+                    del WATCHING[key]
+
+    __del__ = leave

@@ -20,25 +20,27 @@ from reconshield.jobs.live_state import LiveState, stored_state
 from reconshield.web.call import Call
 from reconshield.web.door import find_visitor
 from reconshield.web.frame import app_environment
-from reconshield.web.heavy import refuse_crowd, watching
+from reconshield.web.heavy import Seat
 
 PACE = 0.5
 LOOK_EVERY = 2.0
 """Seconds between two looks at a run that another process measures."""
-ASK_AGAIN = 30.0
+ASK_AGAIN = 5.0
 """Seconds after which a stream asks whether its visitor may still see it."""
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
 def stream_of(call: Call, run_id: str) -> StreamingResponse:
-    refuse_crowd(call.who.workspace, call.who.account)
-    return StreamingResponse(events(call, run_id), media_type="text/event-stream", headers=HEADERS)
+    seat = Seat(call.who.workspace, call.who.account)
+    return StreamingResponse(events(call, run_id, seat), media_type="text/event-stream", headers=HEADERS)
 
 
-async def events(call: Call, run_id: str) -> AsyncIterator[str]:
-    with watching(call.who.workspace, call.who.account):
+async def events(call: Call, run_id: str, seat: Seat) -> AsyncIterator[str]:
+    try:
         async for part in parts_of(call, run_id):
             yield part
+    finally:
+        seat.leave()
 
 
 async def parts_of(call: Call, run_id: str) -> AsyncIterator[str]:

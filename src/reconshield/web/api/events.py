@@ -17,13 +17,13 @@ from reconshield.web.api.scans import RunId
 from reconshield.web.api.shapes import state_part
 from reconshield.web.call import Call
 from reconshield.web.door import ApiViewer, find_visitor
-from reconshield.web.heavy import refuse_crowd, watching
+from reconshield.web.heavy import Seat
 from reconshield.web.runs import exact_run
 
 ROUTER = Api("Scans")
 LOOK_EVERY = 2.0
 """Seconds between two looks into the database at a run of another process."""
-ASK_AGAIN = 30.0
+ASK_AGAIN = 5.0
 """Seconds after which it is asked again whether the visitor may still watch."""
 
 
@@ -36,17 +36,19 @@ def watch_scan(
 ) -> Response:
     """Follow a scan. States come as they change, at most five a second, and at least every 15 seconds."""
     found = exact_run(call, run)
-    refuse_crowd(call.who.workspace, call.who.account)
+    seat = Seat(call.who.workspace, call.who.account)
     after = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdecimal() else 0
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(events(call, found.id, after), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(events(call, found.id, after, seat), media_type="text/event-stream", headers=headers)
 
 
-async def events(call: Call, run_id: str, after: int) -> AsyncIterator[str]:
+async def events(call: Call, run_id: str, after: int, seat: Seat) -> AsyncIterator[str]:
     """The stream, counted as one that this account watches."""
-    with watching(call.who.workspace, call.who.account):
+    try:
         async for text in texts(call, run_id, after):
             yield text
+    finally:
+        seat.leave()
 
 
 async def texts(call: Call, run_id: str, after: int) -> AsyncIterator[str]:
