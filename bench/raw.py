@@ -18,6 +18,7 @@ read the ratios.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import re
@@ -50,7 +51,8 @@ POLICER = """table inet police {
 }"""
 
 PROGRAM = """
-import json, sys, time
+import json, os, sys, time
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does: NumPy is to start no thread of its own
 from reconshield.addresses import AddressSet, PortSet, parse_target
 from reconshield.scan import raw
 from reconshield.scan.effort import Options
@@ -345,8 +347,10 @@ def main() -> int:
     if not can_make_namespaces():
         raise SystemExit("this benchmark needs root, iproute2 and nftables")
     chosen = arguments.rows or ["numpy", *BENCHES]
-    # A checkout whose catalogue was edited reads every file anew at each start; an installed package never does.
+    # A checkout whose catalogue was edited reads every file anew at each start, and where no bytecode may be written every
+    # module is compiled; an installed package does neither.
     write_index()
+    compileall.compile_dir(str(Path(__file__).resolve().parents[1] / "src"), quiet=1)
     good = bench_numpy(arguments.rounds) if "numpy" in chosen else True
     with make_wire() as wire, tempfile.TemporaryDirectory() as home:
         os.environ["RECONSHIELD_HOME"] = home
