@@ -38,7 +38,8 @@ DAY = 86_400.0
 NEW_DAYS, LEAST_SPAN_DAYS = 7, 8
 FEW_SHARE, LEAST_HOSTS = 0.02, 50
 MANY_FAILURES = 20
-EVERYBODY = ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8")
+EVERYBODY = union(map(network, ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8")))
+"""Groups and the broadcast: no single host, so nothing answers for it."""
 
 
 def policy_columns(scene: Scene) -> list[Column]:
@@ -101,7 +102,7 @@ def protocol_columns(scene: Scene) -> list[Column]:
 def direction_columns(scene: Scene) -> list[Column]:
     rows, ends = scene.rows, scene.ends
     src_inside, dst_inside = scene.inside[ends.src], scene.inside[ends.dst]
-    everybody = ends.within(union(map(network, EVERYBODY)))[ends.dst]
+    everybody = ends.within(EVERYBODY)[ends.dst]
     outward = src_inside & ~dst_inside & ~everybody & ~np.isin(rows["dport"], WEB_PORTS) & (rows["dport"] > 0)
     few = scene.crowd.clients < 3
     lateral = src_inside & dst_inside & np.isin(rows["dport"], ADMIN_PORTS) & few & (ends.src != ends.dst)

@@ -21,12 +21,16 @@ class Addresses:
 
     def __init__(self, hi: Array, lo: Array) -> None:
         self.hi, self.lo = hi, lo
+        self._texts: dict[int, str] = {}
 
     def __len__(self) -> int:
         return int(self.hi.size)
 
     def text(self, number: int) -> str:
-        return text_of(int(self.hi[number]) << 64 | int(self.lo[number]))
+        found = self._texts.get(number)
+        if found is None:
+            found = self._texts[number] = text_of(int(self.hi[number]) << 64 | int(self.lo[number]))
+        return found
 
     def find(self, text: str) -> int | None:
         """The number of an address, None where no conversation has it."""

@@ -19,7 +19,7 @@ from reconshield.detect.picture import draw
 from reconshield.detect.rhythm import Rhythm, measure_rhythm
 from reconshield.detect.scene import Array, Column, Scene, Setting, endpoint_of, look_at_parts, service_text
 from reconshield.detect.tally import Chosen, Tally
-from reconshield.detection import Detection, Evidence
+from reconshield.detection import Detection, Evidence, Picture
 from reconshield.text import duration
 
 LEAST_BEATS = 20
@@ -51,7 +51,7 @@ def match(tally: Tally, setting: Setting, pictured: int = 0) -> Matches:
             judge(scene, moments, found)
     worst = found.worst.all()
     return Matches(
-        detections=(*worst[:pictured], *(replace(each, picture=None) for each in worst[pictured:])),
+        detections=(*worst[:pictured], *(replace(each, picture=None) if each.picture else each for each in worst[pictured:])),
         allowed=tuple(found.allowed.all()),
         noted=found.noted,
         left_out=max(0, found.worst.count - MOST_DETECTIONS),
@@ -89,8 +89,7 @@ def judge(scene: Scene, moments: Chosen, found: Found) -> None:
     )
 
     def tell(number: int, place: int) -> Detection:
-        picture = pictures.get(number) if place < found.pictured else None
-        return replace(describe(scene, columns, rhythms, number), picture=picture)
+        return describe(scene, columns, rhythms, number, pictures.get(number) if place < found.pictured else None)
 
     found.worst.add(chosen, np.stack([-total[chosen], order[chosen]], axis=1), tell)
     for kept, numbers in ((found.allowed, spared), (found.own, ours)):
@@ -165,7 +164,9 @@ def next_step(scene: Scene, number: int) -> str:
     return f"on {dst}: ss {option} src {src}"
 
 
-def describe(scene: Scene, columns: list[Column], rhythms: Mapping[int, Rhythm], number: int) -> Detection:
+def describe(
+    scene: Scene, columns: list[Column], rhythms: Mapping[int, Rhythm], number: int, picture: Picture | None = None
+) -> Detection:
     """A conversation with its evidence in words, the heaviest first."""
     row = scene.rows[number]
     entries = [column.explain(number) for column in columns if column.points[number]]
@@ -199,6 +200,7 @@ def describe(scene: Scene, columns: list[Column], rhythms: Mapping[int, Rhythm],
         following=next_step(scene, number),
         attack=tuple(sorted({entry.source for entry in entries if entry.source.startswith("T")})),
         direction=direction_of(scene, number),
+        picture=picture,
     )
 
 

@@ -96,7 +96,7 @@ class Scene:
 
 def look(tally: Tally, setting: Setting) -> Scene:
     """The scene of all conversations at once, however many they are."""
-    return make_scene(tally.conversations, tally, setting, None, None)
+    return make_scene(tally.conversations, tally, setting, inner_area(setting), None, None)
 
 
 def look_at_parts(tally: Tally, setting: Setting) -> Iterator[tuple[Scene, Chosen]]:
@@ -107,13 +107,15 @@ def look_at_parts(tally: Tally, setting: Setting) -> Iterator[tuple[Scene, Chose
         counts = Counts(group, area) if len(group) > 1 else None
         for read in group:
             part = read()
-            yield make_scene(part.rows, tally, setting, hosts, counts), part.moments
+            yield make_scene(part.rows, tally, setting, area, hosts, counts), part.moments
 
 
-def make_scene(rows: Array, tally: Tally, setting: Setting, hosts: int | None, counts: Counts | None) -> Scene:
-    """The scene of these conversations. What is None is counted in them."""
+def make_scene(
+    rows: Array, tally: Tally, setting: Setting, area: AddressSet, hosts: int | None, counts: Counts | None
+) -> Scene:
+    """The scene of these conversations; `area` is what is inside. What is None is counted in them."""
     ends = Ends(rows)
-    inside = ends.within(inner_area(setting))
+    inside = ends.within(area)
     verdicts = TrafficPolicy(setting.policy, setting.services, setting.now).judge(rows, ends, tally.apps)
     clients, talkers = counts.of(rows) if counts else count_here(rows, ends, inside)
     crowd = Crowd(clients, talkers, hosts_here(ends, inside) if hosts is None else hosts)

@@ -43,6 +43,10 @@ PASS = 2_000_000
 """Moments that are read back into memory at once."""
 MOST_PART = 300_000
 """Rows on the shelves of a destination beyond which they are read source by source."""
+TOGETHER = 100_000
+"""Rows up to which the shelves of several destinations are read as one part: less would be judged slowly, for each part costs a
+few hundred steps whatever it holds.
+"""
 TARGETS, ORIGINS = 256, 16
 SHELF = np.uint64(64 - 12)
 
@@ -213,10 +217,18 @@ class Tally:
         if self._count:
             self._put_rows()
         sizes = self._rows.sizes().reshape(TARGETS, ORIGINS)
-        for target in range(TARGETS):
-            first, step = target * ORIGINS, ORIGINS if sizes[target].sum() <= MOST_PART else 1
-            shelves = [at for at in range(0, ORIGINS, step) if sizes[target][at : at + step].any()]
-            yield [partial(self._read_part, self._rows, first + at, first + at + step - 1) for at in shelves]
+        totals, target = sizes.sum(axis=1), 0
+        while target < TARGETS:
+            first, after = target * ORIGINS, target + 1
+            if totals[target] > MOST_PART:
+                shelves = [at for at in range(ORIGINS) if sizes[target][at]]
+                yield [partial(self._read_part, self._rows, first + at, first + at) for at in shelves]
+            else:
+                while after < TARGETS and totals[target : after + 1].sum() <= min(TOGETHER, MOST_PART):
+                    after += 1
+                if totals[target:after].any():
+                    yield [partial(self._read_part, self._rows, first, after * ORIGINS - 1)]
+            target = after
 
     def _read_part(self, shelves: Shelves, first: int, last: int) -> Part:
         """The conversations of some shelves, the rows of each summed up."""
