@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 
 from reconshield.access import Role
 from reconshield.addresses import AddressSet, PortSet
+from reconshield.cli.serve import names_of
 from reconshield.jobs import accounts
 from reconshield.jobs.grants import add_grant
 from reconshield.scan.plan import Plan
@@ -375,3 +376,32 @@ def test_answers_are_sent_at_once(port: int) -> None:
                 answer += made.recv(65536)
             taken.append(time.monotonic() - begun)
     assert min(taken) < 0.035, taken
+
+
+@pytest.mark.parametrize(
+    ("host", "taken"),
+    [
+        ("127.0.0.1:8110", True),
+        ("localhost:9000", True),
+        ("LOCALHOST.", True),
+        ("[::1]:8110", True),
+        ("evil.example", False),
+        ("evil.example:8110", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost@evil.example", False),
+        ("[::2]", False),
+    ],
+)
+def test_on_loopback_no_other_name_leads_to_the_app(site: Site, host: str, taken: bool) -> None:
+    names = names_of("127.0.0.1", served=False)
+    with TestClient(make_app(replace(site, names=names)), base_url="http://127.0.0.1:8110") as visitor:
+        answer = visitor.get("/login", headers={"host": host})
+        assert answer.status_code == (200 if taken else 421)
+        assert "content-security-policy" in answer.headers
+        assert visitor.get("/api/v1/ports", headers={"host": host}).status_code == (401 if taken else 421)
+
+
+def test_elsewhere_or_behind_a_proxy_every_name_leads_to_the_app() -> None:
+    assert names_of("192.0.2.10", served=False) is None
+    assert names_of("127.0.0.1", served=True) is None
+    assert names_of("127.0.0.5", served=False) == frozenset({"127.0.0.5", "127.0.0.1", "localhost", "::1"})

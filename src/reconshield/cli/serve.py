@@ -62,6 +62,7 @@ def serve(
             live=LiveScans(call.settings),
             proxies=read_proxies(" ".join(proxy or ())),
             secure=tls is not None or bool(proxy),
+            names=names_of(host, served=tls is not None or bool(proxy)),
             scan_me=scan_me,
             policy_file=locate_policy(call.settings.home, policy),
         )
@@ -79,6 +80,13 @@ def read_tls(certificate: Path | None, key: Path | None) -> Tls | None:
     tls = Tls(certificate, key)
     check_tls(tls)
     return tls
+
+
+def names_of(host: str, *, served: bool) -> frozenset[str] | None:
+    """On loopback only this machine is meant: no page of another site may reach the app by a name that it turns to loopback."""
+    if served or not ip_address(host).is_loopback:
+        return None
+    return frozenset({host, "127.0.0.1", "localhost", "::1"})
 
 
 def check_exposure(host: str, tls: Tls | None, *, proxies: bool, plain_http: bool) -> None:

@@ -38,7 +38,7 @@ def make_app(site: Site) -> FastAPI:
     for router in (*pages.ROUTERS, *api.ROUTERS, static_files.ROUTER):
         app.include_router(router)
     failures.install(app)
-    app.add_middleware(Guarded, secure=site.secure)
+    app.add_middleware(Guarded, secure=site.secure, names=site.names)
     return app
 
 

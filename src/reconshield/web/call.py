@@ -36,6 +36,8 @@ class Site:
     live: LiveScans
     proxies: AddressSet = field(default_factory=AddressSet)
     secure: bool = False
+    names: frozenset[str] | None = None
+    """Host names under which the app answers; None: whatever a request says."""
     scan_me: bool = False
     policy_file: Path | None = None
     reports: KeptReports = field(default_factory=KeptReports)

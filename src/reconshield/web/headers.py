@@ -51,14 +51,18 @@ FIXED = (
     ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
+WHY = {
+    408: "the request did not arrive in time",
+    421: "the app does not answer under this name; open it as 127.0.0.1, or name the reverse proxy with --proxy",
+}
 TLS_ONLY = ("strict-transport-security", "max-age=31536000")
 
 
 class Guarded:
     """Around the app: adds the headers, ends bodies that are too large or too slow, has words for bugs."""
 
-    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, *, secure: bool, names: frozenset[str] | None = None) -> None:
+        self.app, self.names = app, names
         self.headers = (*FIXED, TLS_ONLY) if secure else FIXED
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,8 +87,8 @@ class Guarded:
                     headers["cache-control"] = "no-store"
             await send(message)
 
-        if declared_size(scope["headers"]) > limit:
-            await refusal(413, limit, scope["path"])(scope, receive, send_guarded)
+        if status := self.refused(scope, limit):
+            await refusal(status, limit, scope["path"])(scope, receive, send_guarded)
             return
         try:
             await self.app(scope, limited(receive, limit, gone), send_guarded)
@@ -94,6 +98,12 @@ class Guarded:
             if begun:
                 raise
             await (await on_bug(Request(scope), error))(scope, receive, send_guarded)
+
+    def refused(self, scope: Scope, limit: int) -> int:
+        """The status of what is refused by its head alone; 0 for everything else."""
+        if self.names is not None and host_of(scope["headers"]) not in {"", *self.names}:
+            return 421
+        return 413 if declared_size(scope["headers"]) > limit else 0
 
 
 def left_of(scope: Scope) -> Iterable[tuple[str, str]]:
@@ -132,6 +142,12 @@ def limited(receive: Receive, limit: int, gone: BodyRefused) -> Receive:
     return receive_limited
 
 
+def host_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The name that the request is for, without its port; empty where it says none."""
+    said = next((value for name, value in headers if name == b"host"), b"").decode("latin-1").strip().lower()
+    return said.partition("]")[0].removeprefix("[") if said.startswith("[") else said.partition(":")[0].rstrip(".")
+
+
 def declared_size(headers: Iterable[tuple[bytes, bytes]]) -> int:
     """What `Content-Length` says; 0 where it says nothing, for then the bytes are counted."""
     for name, value in headers:
@@ -142,7 +158,7 @@ def declared_size(headers: Iterable[tuple[bytes, bytes]]) -> int:
 
 def refusal(status: int, limit: int, path: str) -> Response:
     """Before anything of the app has seen the request: for people as plain text, for programs as problem+json."""
-    why = f"a request may bring {limit:,} bytes here" if status == 413 else "the request did not arrive in time"
+    why = f"a request may bring {limit:,} bytes here" if status == 413 else WHY[status]
     headers = {"connection": "close"}
     if not path.startswith("/api/"):
         return PlainTextResponse(f"error: {why}. Nothing was changed.\n", status, headers)
