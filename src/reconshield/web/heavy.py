@@ -51,6 +51,17 @@ def room_for(*runs: Run) -> Iterator[None]:
         SLOTS.release()
 
 
+@contextmanager
+def turn(what: str) -> Iterator[None]:
+    """Holds a place for work that takes seconds of CPU whatever it is about: traffic, rules, proofs."""
+    if not SLOTS.acquire(timeout=PATIENCE):
+        raise Busy("work of this size is being done for others", where=what, hint="try again in a minute")
+    try:
+        yield
+    finally:
+        SLOTS.release()
+
+
 class Seat:
     """A live view that is counted from before its first word to its end; one that never began is given back when it is gone."""
 

@@ -6,8 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from detect.captures import zeek_conn, zeek_row
 from reconshield.report.detection_formats import FORMATS
+from reconshield.web import heavy
 from web.api.test_policy import TEXT, save
 
 Make = Callable[..., Any]
@@ -55,6 +58,15 @@ def test_a_zone_is_learned_and_a_policy_is_tried(program: Make) -> None:
     assert {row["change"] for row in tried.json()} <= {"appears", "vanishes", "changes"}
     assert tried.json()
     assert upload(analyst, "/detections/replay", policy="zone = 7").status_code == 422
+
+
+def test_who_comes_while_others_are_served_is_told_to_come_again(program: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heavy, "PATIENCE", 0.01)
+    analyst = program("analyst")
+    with heavy.turn("one"), heavy.turn("two"):
+        answer = upload(analyst, "/detections")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
+    assert upload(analyst, "/detections").status_code == 201
 
 
 def test_what_is_no_traffic_is_said_to_be_none(program: Make) -> None:

@@ -24,6 +24,7 @@ from reconshield.web.api.router import PREFIX, Api, Made, media, once, takes_fil
 from reconshield.web.call import Call
 from reconshield.web.door import ApiAnalyst, ApiViewer
 from reconshield.web.failures import Missing
+from reconshield.web.heavy import turn
 from reconshield.web.traffic import begin_of, judge, require_files, setting_of
 from reconshield.web.uploads import saved
 
@@ -55,7 +56,7 @@ class DetectedPart(TypedDict):
 @takes_files(flows=FLOWS, indicators=FEEDS, since=SINCE, format=FORMAT)
 def detect_traffic(call: ApiAnalyst) -> Made[DetectedPart]:
     """Judge the traffic in flow logs and captures. The files are gone when this returns."""
-    with saved(call, "flows", "indicators") as (flows, feeds):
+    with saved(call, "flows", "indicators") as (flows, feeds), turn("detections"):
         report = judge(call, flows, feeds, format_=call.text("format", 32) or "auto", pictured=50)
     name = call.site.reports.keep(call.who.workspace, report)
     return Made(detected_part(name, report), f"{PREFIX}/detections/{name}")
@@ -113,7 +114,7 @@ def read_detections_report(
 @takes_files(flows=FLOWS, indicators=FEEDS, zone="The zone of the policy that is learned.", since=SINCE, format=FORMAT)
 def learn_traffic(call: ApiAnalyst) -> Response:
     """Propose what a zone may talk, from a quiet period."""
-    with saved(call, "flows", "indicators") as (flows, feeds):
+    with saved(call, "flows", "indicators") as (flows, feeds), turn("detections"):
         require_files(flows)
         _, indicators = read_indicators(feeds, call.now)
         setting, _ = setting_of(call, policy_of(call), indicators)
@@ -131,7 +132,7 @@ def replay_traffic(call: ApiAnalyst) -> list[ReplayedLine]:
         raise UserError("the policy that is tried is missing", where="policy", hint="send its text in the field `policy`")
     seen = examine_text(call.store, text, call.site.policy_path(call.who.workspace), call.now)
     refuse_errors(seen.problems)
-    with saved(call, "flows", "indicators") as (flows, feeds):
+    with saved(call, "flows", "indicators") as (flows, feeds), turn("detections"):
         require_files(flows)
         _, indicators = read_indicators(feeds, call.now)
         before, _ = setting_of(call, call.policy()[0], indicators)

@@ -23,6 +23,7 @@ from reconshield.web.api.wishes import Line, Name, Targets, Wish
 from reconshield.web.call import Call
 from reconshield.web.door import ApiAdmin, ApiOperator, ApiViewer
 from reconshield.web.failures import Missing
+from reconshield.web.heavy import turn
 from reconshield.web.runs import exact_run
 from reconshield.web.uploads import saved
 
@@ -130,7 +131,8 @@ def prove_rules(call: ApiOperator, wish: ProofWish) -> ProofPart:
     platform = advising.find_platform(wish.platform)
     asked = advising.Wish(wish.ports, allow=wish.allow)
     intent, remarks = advising.intent_for_ports(advising.ports_named(wish.ports), asked)
-    proof = prove(call.store, intent, platform, Existing(), call.now)
+    with turn("firewall/prove"):
+        proof = prove(call.store, intent, platform, Existing(), call.now)
     return {
         "outcome": proof.outcome,
         "seconds": round(proof.seconds, 3),
@@ -148,13 +150,14 @@ def evaluate_rules(call: ApiViewer, wish: EvaluationWish) -> list[InputLine | Ru
         raise UserError("there is no policy, so there are no zones", where="zones", hint="leave it out")
     asked = ask_for(wish.sources, wish.ports, policy=policy, through=wish.through, outward=wish.outward)
     texts = {"rules": wish.rules, "against": wish.against or "", "flows": wish.flows or ""}
-    if wish.flows is not None:
-        before = "against" if wish.against is not None else None
-        found = judge_flows("rules", "flows", before, wish.subject, texts.__getitem__)
-    elif wish.against is not None:
-        found = compare_files("against", "rules", asked, wish.subject, texts.__getitem__)
-    else:
-        found = evaluate_file("rules", asked, wish.subject, texts.__getitem__)
+    with turn("firewall/evaluate"):
+        if wish.flows is not None:
+            before = "against" if wish.against is not None else None
+            found = judge_flows("rules", "flows", before, wish.subject, texts.__getitem__)
+        elif wish.against is not None:
+            found = compare_files("against", "rules", asked, wish.subject, texts.__getitem__)
+        else:
+            found = evaluate_file("rules", asked, wish.subject, texts.__getitem__)
     return cast("list[InputLine | RulingLine | RemarkLine]", list(evaluation_lines(found)))
 
 
