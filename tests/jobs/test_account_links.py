@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from jobs.people import CAFE, DAY, HOME, NOW, PASSWORD, code_at, events, first_admin, member, sign_in, with_totp
-from reconshield.access import LINK_LASTS, LinkRefused, LoginRefused, NewSession, NotAllowed, Role, TotpWanted
+from reconshield.access import LINK_LASTS, LinkRefused, LoginRefused, NewSession, NotAllowed, Role, Throttled, TotpWanted
 from reconshield.errors import UserError
 from reconshield.jobs.accounts import (
     find_session,
@@ -221,6 +221,25 @@ def test_a_link_asks_for_the_second_factor_unless_it_ends_it(store: Store) -> No
     assert list_members(store)[0].totp
     finish(store, signin_link(store, "ada", NOW, ends_totp=True), "ada", new)
     assert not list_members(store)[0].totp
+
+
+def test_codes_are_not_guessed_through_a_link_either(store: Store) -> None:
+    """Not even from a client that the account is known to sign in from, and a link that waits for the code costs nothing."""
+    ada = first_admin(store)
+    secret = with_totp(store, ada)
+    sign_in(store, "ada", now=NOW + 60, code=code_at(secret, NOW + 60))
+    code, new, at = signin_link(store, "ada", NOW + 60), "an entirely different one", NOW + 120
+    for _ in range(20):
+        with pytest.raises(TotpWanted):
+            finish(store, code, "ada", new, now=at)
+    refused = []
+    for _ in range(30):
+        with pytest.raises((LoginRefused, Throttled)) as error:
+            finish(store, code, "ada", new, now=at, totp="000000")
+        refused.append(error.type)
+    assert refused.count(Throttled) >= 15
+    later = at + 830
+    finish(store, code, "ada", new, now=later, totp=code_at(secret, later))
 
 
 def test_an_account_is_added_without_a_password_and_chooses_one(store: Store, elsewhere: Store) -> None:

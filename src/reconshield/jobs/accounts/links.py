@@ -29,8 +29,8 @@ from reconshield.access import (
     read_code,
 )
 from reconshield.errors import UserError
-from reconshield.jobs.accounts.attempts import attempt_of
-from reconshield.jobs.accounts.logins import prove, prove_totp, settle
+from reconshield.jobs.accounts.attempts import attempt_of, succeeded
+from reconshield.jobs.accounts.logins import prove, prove_code, settle
 from reconshield.jobs.accounts.members import require_admin
 from reconshield.jobs.accounts.opening import open_session, view
 from reconshield.jobs.accounts.passwords import hash_password
@@ -219,14 +219,17 @@ def renew(
     if name.strip() and name_key(name) != name_key(owner.name):
         raise UserError("this link is for another account", where=ascii(name[:64])[1:-1], hint=f"it is for {owner.name}")
     check_password(password, owner.name)
-    if owner.totp_secret is not None and not link.ends_totp:
-        prove_totp(here, owner, attempt_of(owner.name, client), totp, now, client)
+    attempt = attempt_of(owner.name, client) if owner.totp_secret is not None and not link.ends_totp else None
+    if attempt is not None:
+        prove_code(here, owner, attempt, totp, now, client)
     kept = hash_password(password)
     with here.together() as one:
         take_code(one, hashed, now)
         role = accounts.find_role(one, owner.id)
         if role is None:
             raise refused()
+        if attempt is not None:
+            succeeded(one, attempt, now)
         accounts.set_password(one, owner.id, kept, now)
         if link.ends_totp:
             accounts.set_totp(one, owner.id, None, None)

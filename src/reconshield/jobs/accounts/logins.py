@@ -67,6 +67,16 @@ def prove(store: Store, name: str, password: str, code: str, now: float, *, clie
     return Proof(account, attempt, newer_hash(account.password, password))
 
 
+def prove_code(store: Store, account: Account, attempt: attempts.Attempt, code: str, now: float, client: str) -> None:
+    """The second factor alone, where something else stands for the password: counted against the client too, known or not."""
+    attempts.count_attempt(store, attempt, now)
+    try:
+        prove_totp(store, account, attempt, code, now, client)
+    except TotpWanted:
+        attempts.take_back(store, attempt, now)
+        raise
+
+
 def prove_totp(store: Store, account: Account, attempt: attempts.Attempt, code: str, now: float, client: str) -> None:
     """That the code is one of now, and was not used before."""
     if not code.strip():
