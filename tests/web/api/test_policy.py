@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from reconshield.web.api import conditions
+from reconshield.web.api import policy as policy_routes
 from reconshield.web.call import Site
 
 Make = Callable[..., Any]
@@ -97,3 +99,19 @@ def test_what_zones_may_talk_is_told_to_other_tools(program: Make) -> None:
     assert "lab" in admin.get("/policy/export", params={"format": "markdown"}).text
     assert admin.get("/policy/export", params={"format": "sigma"}).headers["content-type"].startswith("text/plain")
     assert admin.get("/policy/export", params={"format": "exe"}).status_code == 422
+
+
+def test_who_saves_between_the_question_and_the_change_is_not_overwritten(
+    program: Make, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin, path = program("admin"), site.policy_path("main")
+    seen = admin.get("/policy").headers["etag"]
+    others = TEXT.replace("lab team", "others")
+
+    def asked(*given: Any, **more: Any) -> None:
+        conditions.require_unchanged(*given, **more)
+        path.write_text(others, encoding="utf-8")
+
+    monkeypatch.setattr(policy_routes, "require_unchanged", asked)
+    assert admin.put("/policy", {"text": TEXT}, headers={"if-match": seen}).status_code == 412
+    assert path.read_text(encoding="utf-8") == others

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from fastapi import Query, Response
 from pydantic import Field
 
-from reconshield.jobs.policy_edit import difference, examine_text, read_version, save_text
+from reconshield.jobs.policy_edit import Changed, difference, examine_text, read_version, save_text
 from reconshield.jobs.policy_export import export_policy
 from reconshield.policy.formatting import format_policy
 from reconshield.policy.writing import policy_tables
@@ -20,6 +20,7 @@ from reconshield.web.api.router import Api, media
 from reconshield.web.api.wishes import Wish
 from reconshield.web.call import Call
 from reconshield.web.door import ApiAdmin, ApiViewer
+from reconshield.web.failures import Stale
 
 ROUTER = Api("Policy")
 MOST_TEXT = 1_000_000
@@ -65,9 +66,13 @@ def read_policy(call: ApiViewer) -> PolicyFilePart:
 @ROUTER.put("/policy")
 def replace_policy(call: ApiAdmin, wish: PolicyText) -> PolicyFilePart:
     """Replace the policy, if it has no error and is still the one that was read: `If-Match` is required."""
-    require_unchanged(call.request, policy_part(call), always=True)
     path = path_of(call)
-    save_text(call.store, path, wish.text, read_version(path).etag, call.now, call.actor, secrets=call.at_home)
+    before = read_version(path)
+    require_unchanged(call.request, policy_part(call), always=True)
+    try:
+        save_text(call.store, path, wish.text, before.etag, call.now, call.actor, secrets=call.at_home)
+    except Changed as error:  # since it was asked
+        raise Stale(error.message, where="If-Match", hint="GET /policy says what it is now") from error
     return policy_part(call)
 
 
