@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -102,6 +103,45 @@ def test_a_question_that_makes_no_sense_is_told_so(program: Make) -> None:
     viewer = program("viewer")
     for path in SENSELESS:
         assert viewer.get(path).status_code == 422, path
+
+
+FORGED = (
+    "[99999999999999999999999]",
+    "[-99999999999999999999999]",
+    '["\\ud800"]',
+    '["\\u0000"]',
+    "[NaN]",
+    "[1e999]",
+    '["x", 1, "tcp"]',
+    '["4:7f000001", 99999999, "tcp"]',
+    '[99999999, "tcp", "x"]',
+    '["x", 1, "tcp", "y"]',
+    '["x", 1, "tcp", "y", "z"]',
+    '[true, "\\ud800"]',
+    "{}",
+)
+
+
+def test_a_cursor_that_nobody_gave_is_no_bug(program: Make) -> None:
+    viewer = program("viewer")
+    for path in (
+        "/audit",
+        "/scans",
+        "/exposures",
+        "/assets",
+        "/findings",
+        "/grants",
+        "/alerts",
+        "/silences",
+        "/members",
+        "/tokens",
+        "/deliveries",
+        "/history/127.0.0.1",
+    ):
+        for text in FORGED:
+            cursor = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+            answer = viewer.get(path, params={"cursor": cursor})
+            assert answer.status_code in {200, 422}, (path, text, answer.text)
 
 
 def test_a_lost_database_is_told_and_not_traced(program: Make, site: Site) -> None:

@@ -83,9 +83,16 @@ def read_cursor(text: str) -> Key:
         found: Any = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError) as error:
         raise bad_cursor() from error
-    if not isinstance(found, list) or not found or not all(isinstance(part, str | int | float) for part in found):
+    if not isinstance(found, list) or not found or not all(map(can_be_kept, found)):
         raise bad_cursor()
     return tuple(found)
+
+
+def can_be_kept(part: Any) -> bool:
+    """Whether a database could have given this: numbers of 64 bits, and text that it can hold."""
+    if isinstance(part, str):
+        return "\0" not in part and not any("\ud800" <= character <= "\udfff" for character in part)
+    return isinstance(part, int | float) and -(2.0**63) <= part < 2.0**63
 
 
 def bad_cursor() -> UserError:
