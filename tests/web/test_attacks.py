@@ -19,15 +19,20 @@ from starlette.testclient import TestClient
 from reconshield.access import Role
 from reconshield.addresses import AddressSet, PortSet
 from reconshield.cli.serve import names_of
+from reconshield.errors import UserError
 from reconshield.jobs import accounts
-from reconshield.jobs.grants import add_grant
+from reconshield.jobs.grants import add_grant, list_grants
 from reconshield.scan.plan import Plan
+from reconshield.scope import Grant
 from reconshield.store import audit
+from reconshield.store.db import Store
 from reconshield.store.runs import create_run, list_runs
 from reconshield.web import headers, heavy, server
 from reconshield.web.app import make_app
 from reconshield.web.call import Site
+from reconshield.web.client import read_proxies
 from reconshield.web.door import COOKIE
+from reconshield.web.pages import me
 
 Make = Callable[..., Any]
 PATIENCE = 0.4
@@ -405,3 +410,65 @@ def test_elsewhere_or_behind_a_proxy_every_name_leads_to_the_app() -> None:
     assert names_of("192.0.2.10", served=False) is None
     assert names_of("127.0.0.1", served=True) is None
     assert names_of("127.0.0.5", served=False) == frozenset({"127.0.0.5", "127.0.0.1", "localhost", "::1"})
+
+
+@pytest.mark.parametrize("path", ["/scans/%E6%97%A5%E6%9C%AC", "/scans/%C3%A9", "/scans/%E2%80%A8", "/scans/%FF"])
+def test_an_address_in_any_script_leads_to_signing_in(stranger: Any, path: str) -> None:
+    answer = stranger.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "idna", "undefined", "rot13", "utf-16"])
+def test_a_form_in_an_odd_encoding_is_no_bug(stranger: Any, charset: str) -> None:
+    body = b'--x\r\ncontent-disposition: form-data; name="name"\r\n\r\n+2AA-\\ud800..\xff\r\n--x--\r\n'
+    kind = f"multipart/form-data; boundary=x; charset={charset}"
+    answer = stranger.client.post("/login", content=body, headers={"content-type": kind})
+    assert answer.status_code in {401, 422}, answer.text
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded", "text/plain", ""])
+def test_only_files_may_be_as_large_as_uploads(person: Make, kind: str) -> None:
+    """What is no file is held in memory as a whole."""
+    viewer = person("viewer")
+    told = {"content-type": kind, "x-csrf-token": viewer.csrf}
+    answer = viewer.client.post("/api/v1/firewall/retire", content=b"x" * 3_000_000, headers=told)
+    assert answer.status_code == 413
+
+
+def test_behind_a_proxy_with_tls_an_invitation_is_a_link_of_https(site: Site, person: Make) -> None:
+    admin = person("admin")
+    behind = make_app(replace(site, proxies=read_proxies("127.0.0.1")))
+    for client, scheme in (("127.0.0.1", "https"), ("192.0.2.9", "http")):
+        browser = TestClient(behind, base_url="http://shield.example", client=(client, 5000))
+        browser.cookies.set(COOKIE, admin.client.cookies[COOKIE])
+        fields = {"csrf": admin.csrf, "role": "viewer", "lasting": "3d"}
+        text = browser.post("/settings/invite", data=fields, headers={"x-forwarded-proto": "https"}).text
+        assert f">{scheme}://shield.example/setup/" in text
+
+
+def test_a_household_of_addresses_counts_as_one_stranger(site: Site) -> None:
+    app = make_app(site)
+    answers = [TestClient(app, client=(f"2001:db8::{number:x}", 5000)).get("/api/v1/me") for number in range(1, 40)]
+    assert [answer.status_code for answer in answers[:20]] == [401] * 20
+    assert answers[-1].status_code == 429
+
+
+def test_of_two_visitors_at_one_address_one_is_measured(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise UserError("nothing is sent by this test")
+
+    def slowly(store: Store) -> tuple[Grant, ...]:
+        found = list_grants(store)
+        time.sleep(0.1)
+        return found
+
+    monkeypatch.setattr(me, "prepare_scan", refused)
+    monkeypatch.setattr("reconshield.jobs.grants.list_grants", slowly)
+    visitor = TestClient(make_app(replace(site, scan_me=True)), client=("192.0.2.77", 5000))
+    proof = visitor.get("/me").text.partition('name="proof" value="')[2].partition('"')[0]
+    asking = [threading.Thread(target=visitor.post, args=("/me",), kwargs={"data": {"proof": proof}}) for _ in range(4)]
+    for each in asking:
+        each.start()
+    for each in asking:
+        each.join()
+    assert [entry.event for entry in audit.entries(site.store)].count("grant-added") == 1

@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Annotated
 
 from fastapi import Depends, Request
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from reconshield.access import Role, Visitor
+from reconshield.access import Role, Visitor, client_key
 from reconshield.errors import UserError
 from reconshield.jobs import accounts
 from reconshield.web.call import Call, Site
@@ -25,7 +26,7 @@ from reconshield.web.limits import Limits, TooMany
 COOKIE = "rs_session"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM_KINDS = ("application/x-www-form-urlencoded", "multipart/form-data")
-MOST_FIELDS, MOST_FILES = 1000, 32
+MOST_FIELDS, MOST_FILES = 100, 32
 
 
 class NotSignedIn(UserError):
@@ -82,7 +83,9 @@ class Door:
 def count_request(request: Request, visitor: Visitor | None, client: str) -> None:
     """One request less for this visitor. Raises `TooMany`; what is left is told in the headers of the answer."""
     limits: Limits = request.app.state.limits
-    who, allowance = (f"{visitor.via} {visitor.session}", limits.known) if visitor else (f"address {client}", limits.stranger)
+    who, allowance = (
+        (f"{visitor.via} {visitor.session}", limits.known) if visitor else (f"address {client_key(client)}", limits.stranger)
+    )
     request.state.left = left = limits.take(who, allowance)
     if left.wait:
         raise TooMany(left.wait)
@@ -116,7 +119,15 @@ async def read_form(request: Request) -> FormData | None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method in SAFE or kind not in FORM_KINDS:
         return None
+    refuse_encoding(request)
     return await request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS)
+
+
+def refuse_encoding(request: Request) -> None:
+    """Pages are UTF-8, and so is what comes from them. Other encodings bring halves of characters, or cannot be read at all."""
+    _, options = parse_options_header(request.headers["content-type"])
+    if options.get(b"charset", b"utf-8").lower() not in {b"utf-8", b"utf8"}:
+        raise UserError("this form is not in UTF-8", where="content-type", hint="send it as UTF-8")
 
 
 def find_visitor(site: Site, request: Request, now: float, by_token: bool) -> Visitor | None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from http import HTTPStatus
 from math import ceil
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -163,7 +164,7 @@ def to_sign_in(request: Request) -> Response:
     if request.method == "GET" and request.url.path != "/":
         secure = request.app.state.site.secure
         response.set_cookie(
-            "rs_next", request.url.path, max_age=600, httponly=True, samesite="lax", secure=secure, path="/login"
+            "rs_next", quote(request.url.path), max_age=600, httponly=True, samesite="lax", secure=secure, path="/login"
         )
     if request.cookies.get(COOKIE):
         response.delete_cookie(COOKIE, path="/")

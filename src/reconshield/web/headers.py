@@ -71,7 +71,7 @@ class Guarded:
             return
         if scope["method"] == "HEAD" and not scope["path"].endswith(ENDLESS):
             scope = {**scope, "method": "GET"}  # the server leaves the body out
-        limit = MOST_UPLOAD if scope["path"].startswith(UPLOADS) else MOST_BODY
+        limit = MOST_UPLOAD if brings_files(scope) else MOST_BODY
         gone, begun = BodyRefused(), False
 
         async def send_guarded(message: Message) -> None:
@@ -104,6 +104,12 @@ class Guarded:
         if self.names is not None and host_of(scope["headers"]) not in {"", *self.names}:
             return 421
         return 413 if declared_size(scope["headers"]) > limit else 0
+
+
+def brings_files(scope: Scope) -> bool:
+    """Whether this is an upload, which goes to files as it comes. Any other body is held in memory, wherever it is sent to."""
+    kinds = [value.strip().lower() for name, value in scope["headers"] if name == b"content-type"]
+    return scope["path"].startswith(UPLOADS) and bool(kinds) and kinds[0].startswith(b"multipart/form-data")
 
 
 def left_of(scope: Scope) -> Iterable[tuple[str, str]]:

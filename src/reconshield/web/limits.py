@@ -1,7 +1,7 @@
 """How much one visitor may ask of the API: a bucket of tokens each, which fills again as time goes.
 
-By session or token where somebody is known, else by address. Buckets are of this process; a full one is forgotten, so no crowd
-of addresses makes the table grow without end.
+By session or token where somebody is known, else by address (IPv6: by /64, for one household has so many). Buckets are of this
+process; of too many the one that was used longest ago is forgotten, so no crowd of addresses makes the table grow without end.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from reconshield.errors import UserError
 from reconshield.jobs import accounts as job
 from reconshield.jobs.times import parse_duration, parse_moment
 from reconshield.web.call import Call
+from reconshield.web.client import came_by_tls
 from reconshield.web.door import COOKIE, Admin, Viewer
 from reconshield.web.failures import status_of, with_wait
 from reconshield.web.frame import page
@@ -171,6 +172,12 @@ def account_page(
     return with_wait(page(call, "account.html.j2", "account", status_of(error), title="Account", **shown, **values), error)
 
 
+def address_of(call: Call) -> str:
+    """Where the visitor reaches the app: a proxy that ends TLS is part of the way."""
+    scheme = "https" if came_by_tls(call.request, call.site.proxies) else "http"
+    return f"{scheme}://{call.request.url.netloc}"
+
+
 def settings_page(call: Call, error: UserError | None = None, code: str = "") -> Response:
     policy, remark = call.policy()
     return page(
@@ -181,7 +188,7 @@ def settings_page(call: Call, error: UserError | None = None, code: str = "") ->
         title="Settings",
         error=error,
         unused=job.list_links(call.store, call.who, call.now),
-        link=f"{str(call.request.base_url).rstrip('/')}/setup/{code}" if code else "",
+        link=f"{address_of(call)}/setup/{code}" if code else "",
         members=job.list_members(call.store),
         roles=list(Role),
         settings=call.settings,

@@ -8,6 +8,7 @@ machine and its loopback are never a visitor: a proxy that nobody named would ma
 from __future__ import annotations
 
 import hmac
+import threading
 from hashlib import sha256
 
 from fastapi import APIRouter, Response
@@ -35,6 +36,8 @@ LEVEL = 3
 GRANT_SECONDS, PAUSE_SECONDS = 900.0, 3600.0
 AT_ONCE = 4
 COOKIE = "rs_me"
+ONE_BY_ONE = threading.Lock()
+"""Of two requests of one address at the same moment the second one sees what came of the first."""
 
 
 @ROUTER.get("/me")
@@ -53,21 +56,9 @@ def measure(call: Anyone) -> Response:
     store, address = store_of(call), call.client
     try:
         refuse_own(address)
-        refuse_too_soon(call, store, address)
-        grants.add_grant(
-            store,
-            [address],
-            by=f"visitor at {address}",
-            now=call.now,
-            level=LEVEL,
-            until=call.now + GRANT_SECONDS,
-            reason="asked for at /me",
-            actor=f"visitor:{address}",
-        )
-        request = ScanRequest(
-            targets=(address,), top=PORTS, level=LEVEL, manner="polite", exempt_own=False, actor=f"visitor:{address}"
-        )
-        run = call.site.live.start(store, prepare_scan(store, call.site.settings, request, call.now), f"visitor:{address}")
+        with ONE_BY_ONE:
+            refuse_too_soon(call, store, address)
+            run = begin(call, store, address)
     except UserError as error:
         return me_page(call, None, error)
     response = RedirectResponse("/me", 303)
@@ -80,6 +71,23 @@ def measure(call: Anyone) -> Response:
         secure=call.site.secure,
     )
     return response
+
+
+def begin(call: Call, store: Store, address: str) -> str:
+    """Write down that the visitor allows it, and start; the id of the run."""
+    actor = f"visitor:{address}"
+    grants.add_grant(
+        store,
+        [address],
+        by=f"visitor at {address}",
+        now=call.now,
+        level=LEVEL,
+        until=call.now + GRANT_SECONDS,
+        reason="asked for at /me",
+        actor=actor,
+    )
+    request = ScanRequest(targets=(address,), top=PORTS, level=LEVEL, manner="polite", exempt_own=False, actor=actor)
+    return call.site.live.start(store, prepare_scan(store, call.site.settings, request, call.now), actor)
 
 
 def refuse_if_off(call: Call) -> None:
