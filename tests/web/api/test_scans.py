@@ -124,6 +124,11 @@ def test_pages_say_what_the_command_line_says(program: Make, site: Site, listene
     operator = allow(program)
     with greeter() as other, greeter() as third:
         run = scan(operator, listener, other, third, 9, level=3)
+    nobody = program("viewer", "other").get(f"/ports/{listener}/exposure").json()
+    assert (nobody["state"], nobody["addresses"], nobody["worst"]) == ("no-grants", 0, [])
+    here = operator.get(f"/ports/{listener}/exposure").json()
+    assert (here["addresses"], here["measured"], here["open"], here["grants"]) == (1, 1, 1, ["g1"])
+    assert here["worst"] == operator.all("/exposures", port=listener)
     declared = '\n[[asset]]\nname = "desk"\naddresses = ["127.0.0.1"]\n\n[[asset]]\nname = "shelf"\naddresses = ["192.0.2.9"]\n'
     save(operator, POLICY.replace("192.0.2.0/24", "127.0.0.0/8") + declared)
     exposures = inside.run(site.settings.home, "exposures", "--json").lines

@@ -12,13 +12,17 @@ from reconshield.jobs.asset_part import Summed, asset_page, key_of
 from reconshield.jobs.evidence import load_sightings
 from reconshield.jobs.exposure_part import Wrong, exposure_page, with_risks, wrong_after
 from reconshield.jobs.listing import Filters, Listed
+from reconshield.jobs.port_exposure import Kind as PortState
+from reconshield.jobs.port_exposure import PortExposure, PortRow, port_exposure
 from reconshield.model import Endpoint, Finding, Severity, Transport
+from reconshield.policy.records import WAN
 from reconshield.policy.verdict import FAILING, Kind
-from reconshield.report.exposures import asset_line, exposure_line
+from reconshield.report.exposures import Exposure, asset_line, exposure_line
 from reconshield.report.line_types import AssetLine, ExposureLine, FindingLine, ObservationLine, ServiceLine
 from reconshield.report.lines import finding_line, observation_line, service_line
 from reconshield.report.listing import Seen
 from reconshield.store.columns import pack_address
+from reconshield.text import iso_time
 from reconshield.web.api.paging import Key, Page, Paged
 from reconshield.web.api.router import Api
 from reconshield.web.api.shapes import place_key, place_of
@@ -37,6 +41,39 @@ class SightingPart(TypedDict):
     vantage: str
     observation: ObservationLine
     service: ServiceLine | None
+
+
+class PortExposurePart(TypedDict):
+    """What is known of a port on the addresses that grants cover now; the numbers are addresses. `state` is the worst that is
+    true, `unmeasured` the addresses that nobody measured, `worst` some of the endpoints that are open.
+    """
+
+    port: int
+    transport: str
+    state: PortState
+    grants: list[str]
+    addresses: int
+    measured: int
+    open: int
+    closed: int
+    filtered: int
+    stale: int
+    fresh_seconds: float
+    newest: str | None
+    oldest: str | None
+    vantages: list[str]
+    unmeasured: str
+    worst: list[ExposureLine]
+
+
+@ROUTER.get("/ports/{port}/exposure")
+def read_port_exposure(
+    call: ApiViewer,
+    port: Annotated[int, Path(ge=0, le=65535)],
+    transport: Literal["tcp", "udp"] | None = None,
+) -> PortExposurePart:
+    """Is this port open on what is mine, who says so, and is it as it should be? Nothing is sent."""
+    return port_part(port_exposure(call.store, call.policy()[0], port, transport, call.now))
 
 
 @ROUTER.get("/exposures")
@@ -118,6 +155,43 @@ def list_history(
     place = address if port is None else f"{host}:{port}" + (f"/{transport}" if transport else "")
     found = sorted(load_sightings(call.store, place), key=sighting_key)
     return page.cut(found, sighting_key, sighting_part)
+
+
+def port_part(found: PortExposure) -> PortExposurePart:
+    return {
+        "port": found.port,
+        "transport": found.transport,
+        "state": found.kind,
+        "grants": list(found.grants),
+        "addresses": found.total,
+        "measured": found.measured,
+        "open": found.open,
+        "closed": found.closed,
+        "filtered": found.filtered,
+        "stale": found.stale,
+        "fresh_seconds": found.fresh,
+        "newest": iso_time(found.newest) if found.newest is not None else None,
+        "oldest": iso_time(found.oldest) if found.oldest is not None else None,
+        "vantages": list(found.vantages),
+        "unmeasured": found.unmeasured,
+        "worst": [exposure_line(exposure_of(row)) for row in found.rows],
+    }
+
+
+def exposure_of(row: PortRow) -> Exposure:
+    return Exposure(
+        endpoint=row.endpoint,
+        vantage=row.vantage,
+        shut_before=row.shut_before,
+        opened=row.opened,
+        seen=row.seen,
+        zone=row.zone or WAN,
+        assets=row.assets,
+        owner=row.owner,
+        service=row.service,
+        risk=row.risk,
+        verdict=row.verdict.kind if row.verdict else None,
+    )
 
 
 def given(value: str | None) -> tuple[str, ...]:
