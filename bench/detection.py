@@ -2,11 +2,13 @@
 
     python bench/detection.py [ROWS]
 
-One file of each format, made here (seeded): 5,000 inside hosts, 20,000 servers, web, DNS and mail, so that nearly each flow
-is a conversation of its own, which is the worst case. Each is read by its reader alone, and read and judged by
+Files made here (seeded): 5,000 inside hosts, 20,000 servers, web, DNS and mail. "Each its own": nearly every flow is a
+conversation of its own, which is the worst case. "A day": 17 flows a conversation, the busiest many more, as hosts do that
+talk to the same servers all day. Each is read by its reader alone, and read and judged by
 `jobs.detect.detect_files`, as `detect run` does it, each in a process of its own, so that the peak memory is the latter's.
-Rates are by the CPU time of the process, which is what a core does; the clock is beside it. The goal is for reading. EVE has
-a fifth of the rows, the others a tenth. Nothing is extrapolated: the memory is that of the rows given. The peers read the same
+Rates are by the CPU time of the process, which is what a core does; the clock is beside it. The goal holds for reading, and
+for reading and judging. EVE has a
+fifth of the rows, the others a tenth. Nothing is extrapolated: the memory is that of the rows given. The peers read the same
 files where they are installed; they only cut or count, and judge nothing.
 """
 
@@ -20,7 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,8 +53,22 @@ SERVICES = (
 )
 
 
-def choose(count: int) -> Iterator[tuple[float, str, str, int, str, str, int, int]]:
-    """When, from, to, port, transport, protocol, octets sent and received; an even day of it."""
+Flow = tuple[float, str, str, int, str, str, int, int]
+"""When, from, to, port, transport, protocol, octets sent and received."""
+FLOWS_EACH = 1_000_000 / 60_000
+
+
+def choose_day(count: int) -> Iterator[Flow]:
+    """The flows of a day in which hosts come back to what they know; one conversation in three has most of them."""
+    dice = random.Random(11)
+    known = [flow[1:] for flow in choose(max(1, round(count / FLOWS_EACH)))]
+    step = 86_400 / max(1, count)
+    for number in range(count):
+        yield BEGIN + number * step, *known[int(dice.random() ** 2 * len(known))]
+
+
+def choose(count: int) -> Iterator[Flow]:
+    """An even day of flows, nearly all different."""
     dice = random.Random(7)
     hosts = [f"10.{n >> 8 & 255}.{n & 255}.7" for n in range(5_000)]
     servers = [f"198.{18 + (n >> 16)}.{n >> 8 & 255}.{n & 255}" for n in range(20_000)]
@@ -63,19 +80,22 @@ def choose(count: int) -> Iterator[tuple[float, str, str, int, str, str, int, in
         yield BEGIN + number * step, host, server, port, transport, app, 200 + number % 900, 400 + number % 9_000
 
 
-def write_zeek(path: Path, count: int) -> int:
+Choose = Callable[[int], Iterator[Flow]]
+
+
+def write_zeek(path: Path, count: int, chosen: Choose = choose) -> int:
     head = ["#separator \\x09", "#set_separator\t,", "#empty_field\t(empty)", "#unset_field\t-", "#path\tconn"]
     with path.open("w") as file:
         file.write("\n".join([*head, "\t".join(["#fields", *ZEEK_FIELDS])]) + "\n")
         file.writelines(
             f"{at:.6f}\tC{number:x}\t{src}\t{20_000 + number % 40_000}\t{dst}\t{port}\t{transport}\t{app or '-'}\t0.25\t"
             f"{sent}\t{received}\tSF\t0\t6\t7\n"
-            for number, (at, src, dst, port, transport, app, sent, received) in enumerate(choose(count))
+            for number, (at, src, dst, port, transport, app, sent, received) in enumerate(chosen(count))
         )
     return count
 
 
-def write_eve(path: Path, count: int) -> int:
+def write_eve(path: Path, count: int, chosen: Choose = choose) -> int:
     def event(number: int, row: tuple[float, str, str, int, str, str, int, int]) -> str:
         at, src, dst, port, transport, app, sent, received = row
         begun, ended = iso(at), iso(at + 0.25)
@@ -96,7 +116,7 @@ def write_eve(path: Path, count: int) -> int:
         return json.dumps(found, separators=(",", ":"))
 
     with path.open("w") as file:
-        file.writelines(event(number, row) + "\n" for number, row in enumerate(choose(count)))
+        file.writelines(event(number, row) + "\n" for number, row in enumerate(chosen(count)))
     return count
 
 
@@ -170,14 +190,16 @@ def write_argus(path: Path, count: int) -> int:
     return count
 
 
-WRITERS = {
-    "zeek": write_zeek,
-    "vpc": write_vpc,
-    "eve": write_eve,
-    "pcap": write_pcap,
-    "netflow": write_netflow,
-    "netfilter": write_netfilter,
-    "argus": write_argus,
+Write = Callable[[Path, int], int]
+OWN = "each its own"
+WRITERS: dict[str, tuple[tuple[str, Write], ...]] = {
+    "zeek": ((OWN, write_zeek), ("a day", partial(write_zeek, chosen=choose_day))),
+    "vpc": ((OWN, write_vpc),),
+    "eve": ((OWN, write_eve), ("a day", partial(write_eve, chosen=choose_day))),
+    "pcap": ((OWN, write_pcap),),
+    "netflow": ((OWN, write_netflow),),
+    "netfilter": ((OWN, write_netfilter),),
+    "argus": ((OWN, write_argus),),
 }
 UNITS = {"pcap": "packets"}
 SHARES = {"zeek": 1, "vpc": 1, "eve": 5}
@@ -252,21 +274,27 @@ def measure_peers(format_: str, path: Path, count: int, ours: float) -> None:
         )
 
 
-def measure(format_: str, folder: Path, rows: int) -> None:
+def measure(format_: str, mix: str, write: Write, folder: Path, rows: int) -> None:
     path = folder / f"bench.{format_}"
-    count = WRITERS[format_](path, rows // SHARES.get(format_, 10))
+    count = write(path, rows // SHARES.get(format_, 10))
     done = subprocess.run([sys.executable, __file__, "--read", str(path)], capture_output=True, text=True, check=True)
     seconds, used, peak, conversations, bad = json.loads(done.stdout)
     done = subprocess.run([sys.executable, __file__, "--alone", str(path)], capture_output=True, text=True, check=True)
     rate, unit = count / json.loads(done.stdout), UNITS.get(format_, "rows")
-    goal = f"{GOALS[format_]:,}: {'reached' if rate >= GOALS[format_] else 'missed'}" if format_ in GOALS else "none"
     memory = "reached" if peak <= MEMORY_GOAL else "missed"
-    print(f"{format_}: {count:,} {unit}, {path.stat().st_size >> 20} MB, {conversations:,} conversations, {bad} bad")
-    print(f"  read: {rate:,.0f} {unit}/s of CPU   goal {goal}")
-    print(f"  read and judged: {count / used:,.0f} {unit}/s of CPU ({seconds:.2f} s by the clock, {used:.2f} s CPU)")
+    print(f"{format_}, {mix}: {count:,} {unit}, {path.stat().st_size >> 20} MB, {conversations:,} conversations, {bad} bad")
+    print(f"  read: {rate:,.0f} {unit}/s of CPU   goal {goal_text(format_, rate)}")
+    judged = f"{count / used:,.0f} {unit}/s of CPU ({seconds:.2f} s by the clock, {used:.2f} s CPU)"
+    print(f"  read and judged: {judged}   goal {goal_text(format_, count / used)}")
     print(f"  peak {peak:.0f} MB at {count:,} {unit}   goal {MEMORY_GOAL}: {memory}", flush=True)
     measure_peers(format_, path, count, rate)
     path.unlink()
+
+
+def goal_text(format_: str, rate: float) -> str:
+    if format_ not in GOALS:
+        return "none"
+    return f"{GOALS[format_]:,}: {'reached' if rate >= GOALS[format_] else 'missed'}"
 
 
 def main() -> None:
@@ -279,8 +307,9 @@ def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000_000
     print(f"python bench/detection.py {rows}")
     with tempfile.TemporaryDirectory() as folder:
-        for format_ in WRITERS:
-            measure(format_, Path(folder), rows)
+        for format_, mixes in WRITERS.items():
+            for mix, write in mixes:
+                measure(format_, mix, write, Path(folder), rows)
 
 
 if __name__ == "__main__":

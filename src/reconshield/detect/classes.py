@@ -34,12 +34,18 @@ WEB_PORTS = (80, 443, 8080, 8443)
 ADMIN_PORTS = (22, 23, 135, 139, 445, 3389, 5900, 5985, 5986)
 """Where one machine takes over another: between user hosts these are worth a look."""
 
+UDP = 17
 DAY = 86_400.0
 NEW_DAYS, LEAST_SPAN_DAYS = 7, 8
 FEW_SHARE, LEAST_HOSTS = 0.02, 50
 MANY_FAILURES = 20
 EVERYBODY = union(map(network, ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8")))
 """Groups and the broadcast: no single host, so nothing answers for it."""
+
+
+def to_everybody(scene: Scene) -> Array:
+    """Which conversations are sent to a group or to all."""
+    return scene.ends.within(EVERYBODY)[scene.ends.dst]
 
 
 def policy_columns(scene: Scene) -> list[Column]:
@@ -72,7 +78,7 @@ def port_list_columns(scene: Scene) -> list[Column]:
 
     def points(port: int, transport: str, app: str) -> int:
         del app
-        use = best(port, transport)
+        use = best(port, transport) if port not in WEB_PORTS else None  # all use these, so a documented use says nothing
         return weights.TIERS.get(use.tier, 0) if use else 0
 
     column = by_endpoint(scene, points)
@@ -102,7 +108,7 @@ def protocol_columns(scene: Scene) -> list[Column]:
 def direction_columns(scene: Scene) -> list[Column]:
     rows, ends = scene.rows, scene.ends
     src_inside, dst_inside = scene.inside[ends.src], scene.inside[ends.dst]
-    everybody = ends.within(EVERYBODY)[ends.dst]
+    everybody = to_everybody(scene)
     outward = src_inside & ~dst_inside & ~everybody & ~np.isin(rows["dport"], WEB_PORTS) & (rows["dport"] > 0)
     few = scene.crowd.clients < 3
     lateral = src_inside & dst_inside & np.isin(rows["dport"], ADMIN_PORTS) & few & (ends.src != ends.dst)
@@ -118,8 +124,12 @@ def direction_columns(scene: Scene) -> list[Column]:
 
 
 def failure_columns(scene: Scene) -> list[Column]:
-    failed = scene.rows["failed"].astype(np.int64) + scene.rows["denied"]
-    outside = ~scene.inside[scene.ends.dst]
+    """Attempts that came to nothing. Over UDP silence is ordinary (a time server or a peer that has gone), so there only what a
+    filter stopped counts; and a group has nobody who could answer.
+    """
+    answers = scene.rows["transport"] != UDP
+    failed = np.where(answers, scene.rows["failed"], 0).astype(np.int64) + scene.rows["denied"]
+    outside = ~scene.inside[scene.ends.dst] & ~to_everybody(scene)
     points = np.where((failed >= MANY_FAILURES) & outside, weights.FAILURE, 0)
 
     def explain(number: int) -> Evidence:
@@ -136,7 +146,7 @@ def rarity_columns(scene: Scene) -> list[Column]:
     hosts, talkers = scene.crowd.hosts, scene.crowd.talkers
     if hosts < LEAST_HOSTS:
         return []
-    outside = ~scene.inside[ends.dst]
+    outside = ~scene.inside[ends.dst] & ~to_everybody(scene)
     points = np.where(inside & outside & (talkers <= max(1, hosts * FEW_SHARE)), weights.RARITY, 0)
 
     def explain(number: int) -> Evidence:

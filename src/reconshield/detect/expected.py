@@ -22,8 +22,32 @@ WRAPPED = frozenset({"tls", "quic"})
 """Names of what wraps other protocols; what is inside stays unseen."""
 
 
-DNS_FORMAT = frozenset({"mdns", "llmnr", "netbios-ns"})
-"""Services with messages in the format of DNS: sensors say that DNS is spoken there."""
+FORMATS: Mapping[str, frozenset[str]] = {
+    "dns": frozenset({"mdns", "llmnr", "netbios-ns"}),
+    "http": frozenset(
+        [
+            "ipp",
+            "winrm",
+            "wsus",
+            "ssdp",
+            "node-exporter",
+            "prometheus",
+            "alertmanager",
+            "grafana",
+            "docker-registry",
+            "http-proxy",
+            "elasticsearch",
+            "couchdb",
+            "etcd",
+            "consul",
+            "airplay",
+            "synology",
+            "splunk",
+            "vault",
+        ]
+    ),
+}
+"""Services with messages in the format of another: sensors say that DNS or HTTP is spoken there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +67,7 @@ class Services:
         names = {name for name, _ in usual}
         spoken = app.split(",")
         wrapped = any(tls == "implicit" for _, tls in usual)
-        if "dns" in spoken and names & DNS_FORMAT:
+        if any(names & FORMATS[name] for name in FORMATS.keys() & set(spoken)):
             return None
         if names & set(spoken) or (WRAPPED & set(spoken) and wrapped):
             return None

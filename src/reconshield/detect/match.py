@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reconshield.detect import evidence as weights
-from reconshield.detect.classes import COLUMNS
+from reconshield.detect.classes import COLUMNS, to_everybody
 from reconshield.detect.evidence import Kind, grade
 from reconshield.detect.flows import UNRECOGNISED
 from reconshield.detect.kept import Kept
@@ -99,9 +99,12 @@ def judge(scene: Scene, moments: Chosen, found: Found) -> None:
 
 
 def find_rhythms(moments: Chosen, scene: Scene, total: Array) -> Mapping[int, Rhythm]:
-    """The rhythm of conversations with enough flows, where it can still lift them to Low or spare them."""
+    """The rhythm of conversations with enough flows, where it can still lift them to Low or spare them. What is sent to a group
+    keeps time by its standard (mDNS, SSDP), and nobody commands through it.
+    """
     worth = (scene.rows["flows"] >= LEAST_BEATS) & (total + weights.RHYTHM_STRONG >= 20)
     worth |= (scene.rows["flows"] >= LEAST_BEATS) & scene.verdicts.allowed
+    worth &= ~to_everybody(scene)
     found = {}
     for number, beats in moments(np.flatnonzero(worth)):
         rhythm = measure_rhythm(beats["second"], beats["sent"], scene.span)

@@ -52,12 +52,13 @@ def measure_rhythm(seconds: Array, sent: Array, span: tuple[float, float]) -> Rh
 
     None where there is too little to measure.
     """
-    moments = np.unique(seconds.astype(np.int64))
+    moments = seconds.astype(np.int64)
+    moments = moments[np.diff(moments, prepend=moments[:1] - 1) != 0]
     gaps = np.diff(moments)
     if seconds.size < LEAST_FLOWS or gaps.size < LEAST_FLOWS - 1:
         return None
     hours = _hourly(seconds.astype(np.int64), span)
-    middle = float(np.median(gaps))
+    middle = quantile(np.sort(gaps), 0.5)
     parts = (_alike(gaps), _alike(sent.astype(np.int64)), _level(hours), _lasting(hours, moments, span))
     return Rhythm(
         score=round(sum(parts) / 4, 3),
@@ -66,7 +67,7 @@ def measure_rhythm(seconds: Array, sent: Array, span: tuple[float, float]) -> Rh
         histogram=parts[2],
         duration=parts[3],
         interval=middle,
-        spread=float(np.median(np.abs(gaps - middle))),
+        spread=quantile(np.sort(np.abs(gaps - middle)), 0.5),
         count=int(moments.size),
         hours=tuple(hours.tolist()),
     )
@@ -76,12 +77,23 @@ def _alike(values: Array) -> float:
     """How alike numbers are: the mean of symmetry (Bowley's skew) and of closeness to the median (median absolute
     deviation).
     """
-    low, middle, high = np.percentile(values, (25, 50, 75))
+    ordered = np.sort(values)
+    low, middle, high = (quantile(ordered, quarter) for quarter in (0.25, 0.5, 0.75))
     flat = high - low < NARROW or middle in {low, high}
     skew = 0.0 if flat else float((low + high - 2 * middle) / (high - low))
-    deviation = float(np.median(np.abs(values - middle)))
+    deviation = quantile(np.sort(np.abs(ordered - middle)), 0.5)
     close = max(0.0, float((middle - deviation) / middle)) if middle > 0 else 0.0
     return ((1 - abs(skew)) + close) / 2
+
+
+def quantile(ordered: Array, share: float) -> float:
+    """The value below which that share of sorted values lies, between two of them in proportion. NumPy's own takes twenty times
+    as long for the few values of a conversation.
+    """
+    place = share * (ordered.size - 1)
+    below = int(place)
+    low = float(ordered[below])
+    return low if below == place else low + (float(ordered[below + 1]) - low) * (place - below)
 
 
 def _hourly(seconds: Array, span: tuple[float, float]) -> Array:
@@ -102,7 +114,7 @@ def _level(hours: Array) -> float:
     if filled.size < LEAST_HOURS_FOR_TWO_LEVELS:
         return one
     bar = max(1.0, float(filled.max()) * BAR_SHARE)
-    _, counts = np.unique((filled // bar).astype(np.int64), return_counts=True)
+    counts = np.bincount((filled // bar).astype(np.int64))
     two = float(np.sort(counts)[-2:].sum()) / (filled.size - 1)  # one hour may be an outlier
     return max(one, min(1.0, two))
 
