@@ -255,3 +255,18 @@ def test_a_database_that_is_gone_is_said_as_such(site: Site, person: Callable[..
     path.rmdir()
     path.with_suffix(".away").rename(path)
     assert viewer.get("/grants").status_code == 200
+
+
+def test_the_button_of_a_port_leaves_visitors_alone(site: Site, person: Callable[..., Any], web_server: int) -> None:
+    operator = person("operator")
+    allow_loopback(site)
+    add_grant(site.store, ["127.0.0.9"], by="visitor at 127.0.0.9", now=time.time(), level=3, reason="asked for at /me")
+    run = analyze(operator, site, web_server)
+    state = site.live.state("main", run)
+    assert state is not None
+    assert state.total == 1
+
+
+def test_only_whose_server_it_is_sees_where_its_files_lie(site: Site, person: Callable[..., Any]) -> None:
+    assert str(site.settings.home) in person("admin").get("/settings").text
+    assert str(site.settings.home) not in person("admin", "other").get("/settings").text

@@ -16,6 +16,7 @@ from reconshield.scope import PORT_SCAN
 from reconshield.web.call import Call
 from reconshield.web.frame import render
 from reconshield.web.start import start
+from reconshield.web.visitors import is_of_visitor
 
 HEADINGS = {
     "no-grants": ("?", "Nobody has allowed a scan yet"),
@@ -60,8 +61,9 @@ def panel_html(call: Call, port: int, run: str = "") -> str:
 
 
 def analyze(call: Call, port: int) -> str:
-    """Measure this port on everything that grants cover; the id of the run."""
-    valid = [grant for grant in list_grants(call.store) if grant.valid_at(call.now) and grant.level >= PORT_SCAN]
+    """Measure this port on everything that grants cover, but those of visitors; the id of the run."""
+    granted = (grant for grant in list_grants(call.store) if not is_of_visitor(grant))
+    valid = [grant for grant in granted if grant.valid_at(call.now) and grant.level >= PORT_SCAN]
     targets = tuple(dict.fromkeys(target.text for grant in valid for target in grant.targets))
     return start(call, ScanRequest(targets=targets, ports=ports_of(port)))
 

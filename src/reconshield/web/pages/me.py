@@ -29,6 +29,7 @@ from reconshield.web.call import Call
 from reconshield.web.door import Anyone
 from reconshield.web.failures import Missing
 from reconshield.web.frame import page
+from reconshield.web.visitors import REASON
 
 ROUTER = APIRouter(include_in_schema=False)
 PORTS = 100
@@ -83,7 +84,7 @@ def begin(call: Call, store: Store, address: str) -> str:
         now=call.now,
         level=LEVEL,
         until=call.now + GRANT_SECONDS,
-        reason="asked for at /me",
+        reason=REASON,
         actor=actor,
     )
     request = ScanRequest(targets=(address,), top=PORTS, level=LEVEL, manner="polite", exempt_own=False, actor=actor)
