@@ -59,12 +59,17 @@ FLOWS_EACH = 1_000_000 / 60_000
 
 
 def choose_day(count: int) -> Iterator[Flow]:
-    """The flows of a day in which hosts come back to what they know; one conversation in three has most of them."""
+    """The flows of a day in which hosts come back to what they know; a few conversations have most of them. Eight in ten flows
+    fall into ten hours of work, and no two are of the same size; one conversation in fifty is a machine's, all day the same.
+    """
     dice = random.Random(11)
     known = [flow[1:] for flow in choose(max(1, round(count / FLOWS_EACH)))]
-    step = 86_400 / max(1, count)
-    for number in range(count):
-        yield BEGIN + number * step, *known[int(dice.random() ** 2 * len(known))]
+    times = sorted(8 * 3600 + dice.random() * 36_000 if dice.random() < 0.8 else dice.random() * 86_400 for _ in range(count))
+    for at in times:
+        number = int(dice.random() ** 2 * len(known))
+        src, dst, port, transport, app, sent, received = known[number]
+        wide = 0 if number % 50 == 0 else int(dice.expovariate(1 / 900))
+        yield BEGIN + at, src, dst, port, transport, app, sent + wide, received + 4 * wide
 
 
 def choose(count: int) -> Iterator[Flow]:

@@ -16,7 +16,8 @@ from reconshield.detect.evidence import Kind, grade
 from reconshield.detect.flows import UNRECOGNISED
 from reconshield.detect.kept import Kept
 from reconshield.detect.picture import draw
-from reconshield.detect.rhythm import Rhythm, measure_rhythm
+from reconshield.detect.rhythm import Rhythm
+from reconshield.detect.rhythm_scores import steady_ones
 from reconshield.detect.scene import Array, Column, Scene, Setting, endpoint_of, look_at_parts, service_text
 from reconshield.detect.tally import Chosen, Tally
 from reconshield.detection import Detection, Evidence, Picture
@@ -105,12 +106,8 @@ def find_rhythms(moments: Chosen, scene: Scene, total: Array) -> Mapping[int, Rh
     worth = (scene.rows["flows"] >= LEAST_BEATS) & (total + weights.RHYTHM_STRONG >= 20)
     worth |= (scene.rows["flows"] >= LEAST_BEATS) & scene.verdicts.allowed
     worth &= ~to_everybody(scene)
-    found = {}
-    for number, beats in moments(np.flatnonzero(worth)):
-        rhythm = measure_rhythm(beats["second"], beats["sent"], scene.span)
-        if rhythm is not None and rhythm.count >= LEAST_BEATS and rhythm.score >= HALF_STEADY:
-            found[number] = rhythm
-    return found
+    found = steady_ones(moments(np.flatnonzero(worth)), scene.span, HALF_STEADY)
+    return {number: rhythm for number, rhythm in found if rhythm.count >= LEAST_BEATS}
 
 
 def rhythm_points(rhythm: Rhythm) -> int:
