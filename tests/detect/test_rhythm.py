@@ -64,6 +64,6 @@ def test_many_at_once_have_the_scores_that_each_has_alone() -> None:
         alone = [measure_rhythm(each["second"], each["sent"], span) for each in lot]
         wanted = np.array([rhythm.score if rhythm else 0.0 for rhythm in alone])
         assert np.abs(scores(lot, span) - wanted).max() < 0.001
-        steady = dict(steady_ones(enumerate(lot), span, 0.6))
+        steady = dict(steady_ones(enumerate(lot), span, np.full(300, 0.6)))
         assert steady == {number: rhythm for number, rhythm in enumerate(alone) if rhythm and rhythm.score >= 0.6}
         assert 10 < len(steady) < 290

@@ -106,7 +106,8 @@ def find_rhythms(moments: Chosen, scene: Scene, total: Array) -> Mapping[int, Rh
     worth = (scene.rows["flows"] >= LEAST_BEATS) & (total + weights.RHYTHM_STRONG >= 20)
     worth |= (scene.rows["flows"] >= LEAST_BEATS) & scene.verdicts.allowed
     worth &= ~to_everybody(scene)
-    found = steady_ones(moments(np.flatnonzero(worth)), scene.span, HALF_STEADY)
+    weak = scene.verdicts.allowed | (total + weights.RHYTHM_WEAK >= 20)  # where a weak one makes a difference
+    found = steady_ones(moments(np.flatnonzero(worth)), scene.span, np.where(weak, HALF_STEADY, STEADY))
     return {number: rhythm for number, rhythm in found if rhythm.count >= LEAST_BEATS}
 
 

@@ -38,8 +38,10 @@ CLOSE = 0.002
 BARS = round(1 / BAR_SHARE) + 1
 
 
-def steady_ones(beats: Iterable[tuple[int, Array]], span: Span, least: float) -> Iterator[tuple[int, Rhythm]]:
-    """Of the conversations with these numbers and moments (`tally.MOMENT`), those whose score is at least that."""
+def steady_ones(beats: Iterable[tuple[int, Array]], span: Span, least: Array) -> Iterator[tuple[int, Rhythm]]:
+    """Of the conversations with these numbers and moments (`tally.MOMENT`), those whose score is at least what `least` has at
+    their number.
+    """
     together = max(1, min(TOGETHER, MOST_CELLS // hours_of(span)))
     waiting: list[tuple[int, Array]] = []
     held = 0
@@ -53,11 +55,11 @@ def steady_ones(beats: Iterable[tuple[int, Array]], span: Span, least: float) ->
         yield from measure_lot(waiting, span, least)
 
 
-def measure_lot(lot: list[tuple[int, Array]], span: Span, least: float) -> Iterator[tuple[int, Rhythm]]:
-    known = scores([moments for _, moments in lot], span) >= least - CLOSE
+def measure_lot(lot: list[tuple[int, Array]], span: Span, least: Array) -> Iterator[tuple[int, Rhythm]]:
+    known = scores([moments for _, moments in lot], span) >= least[[number for number, _ in lot]] - CLOSE
     for (number, moments), worth in zip(lot, known.tolist(), strict=True):
         rhythm = measure_rhythm(moments["second"], moments["sent"], span) if worth else None
-        if rhythm is not None and rhythm.score >= least:
+        if rhythm is not None and rhythm.score >= least[number]:
             yield number, rhythm
 
 
