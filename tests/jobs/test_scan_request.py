@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from reconshield.jobs.scan_request import ScanRequest, choose_ports, common_udp, repeated_options
+import os
+import sys
+
+import pytest
+
+from reconshield.jobs.scan_request import MOST_SENDERS, ScanRequest, choose_ports, choose_senders, common_udp, repeated_options
 from reconshield.knowledge.payloads import payload_of, why_unmeasurable
 
 TARGET = ("192.0.2.7",)
@@ -17,6 +22,14 @@ def test_udp_adds_the_hundred_commonest_that_may_be_asked() -> None:
     assert not [port for port in listed if why_unmeasurable(port)]
     assert sum(payload_of(port, 3).data != b"" for port in listed) >= 25
     assert choose_ports(ScanRequest(TARGET)).tcp == ports.tcp
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="raw packets are sent on Linux only")
+@pytest.mark.parametrize(("cores", "senders"), [(1, 1), (2, 2), (4, 4), (32, MOST_SENDERS)])
+def test_each_core_sends_where_nothing_holds_it_back(monkeypatch: pytest.MonkeyPatch, cores: int, senders: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    assert choose_senders(None) == senders
+    assert choose_senders(25_000.0) == 1
 
 
 def test_udp_goes_with_named_ports() -> None:

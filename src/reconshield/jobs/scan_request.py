@@ -5,6 +5,8 @@ The text of a request is checked here; who may have it measured is decided by `g
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 from itertools import islice
 
@@ -23,6 +25,7 @@ PER_HOST = 1000.0
 PER_NET = 100.0
 """Addresses a second of one IPv4 /24 or IPv6 /64 that have not answered (RFC 6583)."""
 RETRIES = 1
+MOST_SENDERS = 4
 ENGINES = ("auto", "raw", "connect")
 LEVELS = (2, 3, 4)
 IDENTIFY_LEVEL = 3
@@ -49,6 +52,7 @@ class ScanRequest:
     authorized_for: float = 86_400.0
     touch_ot: bool = False
     retries: int | None = None
+    senders: int | None = None
     exempt_own: bool = True
     """False for callers from elsewhere (web, API): own addresses then need a grant too, and have the limits of others."""
     actor: str | None = None
@@ -164,8 +168,16 @@ def choose_options(request: ScanRequest, targets: Targets) -> Options:
         per_host=request.per_host or (None if unlimited else PER_HOST),
         per_net=None if unlimited else PER_NET,
         retries=RETRIES if request.retries is None else request.retries,
+        senders=request.senders or choose_senders(request.rate or ceiling),
         engine=choose_engine(request.engine, targets)[0],
     )
+
+
+def choose_senders(rate: float | None) -> int:
+    """Threads that push raw packets: one for each core, for who builds and reads them has a tenth of the work. Below a ceiling
+    one does it easily.
+    """
+    return 1 if rate is not None or sys.platform != "linux" else min(MOST_SENDERS, len(os.sched_getaffinity(0)))
 
 
 def sending_rate(targets: Targets, options: Options, ports: PortSet) -> float:
