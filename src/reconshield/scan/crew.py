@@ -167,6 +167,7 @@ class Child(Generic[W]):
         self._crew = crew
         self._shared = mmap.mmap(-1, 8 * (TALLY_SIZE + 1))
         self._numbers = memoryview(self._shared).cast("q")
+        self._has_ended = False
         self.tally = self._numbers[:TALLY_SIZE]
         self._near: Connection[Any, Any]
         self._far: Connection[Any, Any]
@@ -195,6 +196,7 @@ class Child(Generic[W]):
                 with suppress(ConnectionError):  # the next recv says so
                     self._near.send(None if self._crew.stopped() else self._crew.next_number())
             elif message == END:
+                self._has_ended = True
                 return
             elif isinstance(message, BaseException):
                 raise message
@@ -202,14 +204,19 @@ class Child(Generic[W]):
                 self._crew.put(message)
 
     def end(self) -> None:
-        """Wait for the process; it stops by itself within a second once it was told."""
+        """Wait for the process; it stops by itself within a second once it was told.
+
+        One that has said its last word is left to end in peace: the kernel takes a tenth of a second to give back packet
+        rings. `multiprocessing` picks it up with the next process or at the end of this one.
+        """
         self._numbers[TALLY_SIZE] = 1
         self._near.close()
-        self._process.join(2)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-        self._process.close()
+        if not self._has_ended:
+            self._process.join(2)
+            if self._process.is_alive():
+                self._process.kill()
+                self._process.join()
+            self._process.close()
         self.tally.release()
         self._numbers.release()
         self._shared.close()
