@@ -35,7 +35,7 @@ test: dev packages ## every test: first the quick ones, then the system tests
 	$(BIN)/pytest -q -n 4 -m "not system"
 	$(BIN)/pytest -q -m system -rs
 
-unit: dev        ## only the quick tests (no root, two minutes or less)
+unit: dev        ## only the quick tests (no root, about two minutes)
 	$(BIN)/pytest -q -n 4 -m "not system"
 
 system: dev packages ## only the tests with root, namespaces and real servers

@@ -263,9 +263,9 @@ def measure(app: Served, home: Path, seconds: int) -> None:
     line("the same after every change of the database", "<= 10 ms", text, median <= 10)
     if app.get("/")[0].status == 200:
         median, slow, cpu = alone(app, ["/"], 20, changing=home)
-        line("overview", "<= 300 ms", f"median {median:.0f}, slowest {slow:.0f}, CPU {cpu:.0f} ms", median <= 300)
+        line("overview", "<= 150 ms", f"median {median:.0f}, slowest {slow:.0f}, CPU {cpu:.0f} ms", median <= 150)
     else:
-        line("overview", "<= 300 ms", "there is no such page", False)
+        line("overview", "<= 150 ms", "there is no such page", False)
     for path in ("/ports/110", f"/ports/{many_runs.FIRST_PORT}"):
         first, whole, plain = weight(app, path)
         text = f"{first / 1000:.1f} KB (HTML is {plain / 1000:.1f} KB unpacked)"
