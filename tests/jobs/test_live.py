@@ -106,14 +106,14 @@ def test_what_is_stopped_is_partial_and_goes_on_where_it_was(store: Store, setti
     assert live.pause(store, run)
     assert not live.stop(store, run)
     state = until_ended(live, run)
-    assert (state.outcome, state.ending, state.paused, state.stopping) == ("partial", "paused", True, False)
-    assert stored_state(store, run).paused
+    assert (state.outcome, state.ending, state.stopping) == ("partial", "paused", False)
+    assert stored_state(store, run).ending == "paused"
     assert 0 < stored_state(store, run).done < 20_000
     assert live.resume(store, run, ScanRequest((), actor="bob"), time.time()) == run
     state = until_ended(live, run)
-    assert (state.outcome, state.done, state.by, state.paused) == ("complete", 20_000, "bob", False)
+    assert (state.outcome, state.done, state.by, state.ending) == ("complete", 20_000, "bob", None)
     kept = stored_state(store, run)
-    assert (kept.outcome, kept.done, kept.total, kept.paused, kept.live) == ("complete", 20_000, 20_000, False, False)
+    assert (kept.outcome, kept.done, kept.total, kept.ending, kept.live) == ("complete", 20_000, 20_000, None, False)
 
 
 def test_two_run_and_the_third_says_why_it_waits(store: Store, settings: Settings, live: LiveScans) -> None:

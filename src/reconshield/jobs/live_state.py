@@ -75,10 +75,6 @@ class LiveState:
     loss: float | None = None
     """The share of attempts that were lost, None while not known."""
 
-    @property
-    def paused(self) -> bool:
-        return self.ending == "paused"
-
 
 class Pace:
     """How long the rest takes, from the last quarter of a minute."""

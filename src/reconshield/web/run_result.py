@@ -30,7 +30,6 @@ from reconshield.web.run_table import COLUMNS, FILTERS, ROWS, Table, page_of_lis
 
 SMALL = 1000
 """So many open endpoints are read whole for a page."""
-EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
