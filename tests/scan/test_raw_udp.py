@@ -7,14 +7,17 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from reconshield.addresses import AddressSet, PortSet, parse_address
+from reconshield.addresses import AddressSet, PortSet, parse_address, parse_target, text_of
 from reconshield.knowledge.payloads import payload_of
 from reconshield.model import State
 from reconshield.scan import verdicts
-from reconshield.scan.batch import records, split_address
+from reconshield.scan.batch import join_address, records, split_address
 from reconshield.scan.cookies import Cookies
-from reconshield.scan.plan import Plan
+from reconshield.scan.gates import NetGate
+from reconshield.scan.net_queue import NetQueue
+from reconshield.scan.plan import MAX_BLOCK, Plan
 from reconshield.scan.raw_udp_block import Block
+from reconshield.scan.space import AddressSpace
 from reconshield.scan.udp_questions import ELSEWHERE, Questions
 from reconshield.scan.udp_replies import DATAGRAM, Datagrams
 
@@ -91,3 +94,66 @@ def test_no_more_than_four_ports_are_answered_from_elsewhere(monkeypatch: pytest
     monkeypatch.setattr("reconshield.scan.udp_questions.payload_of", lambda _port, _level: tftp)
     with pytest.raises(ValueError, match="elsewhere"):
         Questions(PortSet(udp=((60, 70),)), 3, Cookies(bytes(16)), BASE, COUNT)
+
+
+# ── networks at their limit, by a clock of the test ──
+
+
+def blocks_of(targets: AddressSet, ports: PortSet, size: int, exempt: AddressSet | None = None) -> list[Block]:
+    plan, own = Plan(targets, ports, 5, size), AddressSpace(exempt or AddressSet())
+    made = [plan.pairs(number) for number in range(plan.blocks)]
+    return [
+        Block(number, pairs, np.arange(pairs.hi.size), own.find(pairs.hi, pairs.lo) < 0) for number, pairs in enumerate(made)
+    ]
+
+
+def area(text: str) -> AddressSet:
+    return parse_target(text).addresses or AddressSet()
+
+
+def ask_all(queue: NetQueue, blocks: list[Block], seconds: float) -> list[tuple[float, int, int]]:
+    """When each pair is asked: time, address and port; all blocks are there at once, time goes on in steps of 20 ms."""
+    asked = [
+        (0.0, block.host(row), int(block.pairs.port[row])) for block in blocks for row in queue.admit(block, block.mine, 5.0)
+    ]
+    for step in range(1, round(seconds * 50)):
+        for block, rows in queue.release(5.0 + step / 50):
+            asked += [(step / 50, block.host(row), int(block.pairs.port[row])) for row in rows]
+    return asked
+
+
+def test_silent_networks_are_asked_slowly_and_hold_up_no_other() -> None:
+    """256 addresses of one /24 and as many of one /64, 20 ports each, beside 100 in networks of their own."""
+    others = AddressSet.of(*(f"10.0.{n}.1" for n in range(100)))
+    blocks = blocks_of(area("192.0.2.0/24") | area("2001:db8::/120") | others, PortSet(udp=((1, 20),)), 1000)
+    asked = ask_all(NetQueue(NetGate(100)), blocks, 4.0)
+    assert len(asked) == len({one[1:] for one in asked}) == (512 + 100) * 20, "every pair once"
+    alone = {join_address(*split_address(parse_address(f"10.0.{n}.1"))) for n in range(100)}
+    assert max(at for at, host, _ in asked if host in alone) == 0
+    for network in ("192.0.2.0/24", "2001:db8::/120"):
+        within = [(at, host) for at, host, _ in asked if text_of(host) in area(network)]
+        first = sorted({host: at for at, host in reversed(within)}.values())
+        assert len(first) == 256
+        assert all(100 * at + 102 >= number for number, at in enumerate(first, 1)), "a hundred at once, and a hundred a second"
+        assert first[-1] < 1.8
+
+
+def test_who_answered_or_is_exempt_does_not_count() -> None:
+    blocks = blocks_of(area("192.0.2.0/24"), PortSet(udp=((1, 1),)), 256)
+    queue = NetQueue(NetGate(1))
+    queue.answered(blocks[0].pairs.hi, blocks[0].pairs.lo)
+    assert queue.admit(blocks[0], blocks[0].mine, 5.0).size == 256
+    own = blocks_of(area("192.0.2.0/24"), PortSet(udp=((1, 1),)), 256, exempt=area("192.0.2.0/25"))
+    assert NetQueue(NetGate(1)).admit(own[0], own[0].mine, 5.0).size == 128 + 2
+
+
+def test_who_answered_late_is_not_asked_again_and_a_full_queue_is_said() -> None:
+    (block,) = blocks_of(area("2001:db8::/112"), PortSet(udp=((1, 2),)), MAX_BLOCK)
+    queue = NetQueue(NetGate(100))
+    queue.admit(block, block.mine, 5.0)
+    assert queue.is_full
+    assert queue.due() == 0.0
+    block.settle(block.mine, verdicts.UDP_SILENT, 5.0)
+    assert queue.release(9.0) == []
+    assert not queue.is_full
+    assert queue.due() == np.inf

@@ -433,3 +433,24 @@ def test_errors_that_flow_and_are_missed_all_the_same(world: World) -> None:
         world.target.run("sysctl", "-qw", *FLOWING)
     assert states(seen)["closed"] >= 50
     assert set(states(seen)) <= {"closed", "open|filtered"}
+
+
+@pytest.mark.parametrize("engine", ["raw", "connect"])
+def test_a_silent_network_is_asked_slowly_and_holds_up_no_other(world: World, engine: str) -> None:
+    """100 silent addresses of a /24 a second: 256 take a second and a half at least, while a host elsewhere answers at once."""
+    ports = list(range(21_000, 21_010))
+    live = [(NEAR, port) for port in ports]
+    with (
+        rules(world.target, f"chain in {{ type filter hook input priority 0; ip daddr {FARM} meta l4proto udp drop; }}"),
+        answering(world.target, live, lambda _: b"hello"),
+    ):
+        began = time.time()
+        seen = scan(world.scanner, targets_of(FARM, NEAR), udp((ports[0], ports[-1])), Options(engine=engine, retries=0))
+        ended = time.time()
+        free = Options(engine=engine, retries=0, per_net=None)
+        scan(world.scanner, targets_of(FARM), udp((ports[0], ports[0])), free)
+        unlimited = time.time() - ended
+    assert states(seen) == {"open": 10, "open|filtered": 2560}
+    assert ended - began > 1.5 + 0.9  # and the time-out of the last
+    assert max(seen[place].at for place in live) < ended - 1.5
+    assert unlimited < ended - began

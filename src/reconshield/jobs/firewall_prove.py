@@ -175,7 +175,7 @@ def look_from(zone: Zone, ports: Iterable[Port], targets: Targets) -> Iterator[t
         tuple((port, port) for transport, port in by_number if transport == "udp"),
     )
     plan = make_plan(targets.addresses, chosen, rate=1000, seed=1)
-    for event in measure(plan, targets, range(plan.blocks), Options(per_host=None)):
+    for event in measure(plan, targets, range(plan.blocks), Options(per_host=None, per_net=None)):
         if isinstance(event, BlockDone):
             for hi, lo, port, transport, state, *_ in event.batch.tolist():
                 family = "IPv4" if text_of(hi << 64 | lo) == HOST_V4 else "IPv6"

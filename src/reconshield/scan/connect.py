@@ -25,7 +25,7 @@ from reconshield.model import Transport
 from reconshield.scan.crew import BlockDone, Crew, may_fork
 from reconshield.scan.effort import Options, Progress, raised_file_limit, report
 from reconshield.scan.lane import Lane, Pace, Tally, World
-from reconshield.scan.pacing import HostLimit, LossMeter, RoundTrip, TokenBucket, Window
+from reconshield.scan.pacing import HostLimit, LossMeter, NetLimit, RoundTrip, TokenBucket, Window
 from reconshield.scan.space import AddressSpace
 from reconshield.scan.work import Work
 
@@ -59,7 +59,7 @@ class _Scan:
 
     def __init__(self, plan: Plan, targets: Targets, options: Options) -> None:
         self._plan, self._options = plan, options
-        self._limited = options.per_host is not None and not targets.exempt.covers(plan.targets)
+        self._limited = bool(options.per_host or options.per_net) and not targets.exempt.covers(plan.targets)
         self._exempt = AddressSpace(plan.targets & targets.exempt)
         self._window = options.window
 
@@ -92,6 +92,7 @@ class _Scan:
             loss=LossMeter(retries=options.retries),
             bucket=TokenBucket(options.rate),
             hosts=HostLimit(options.per_host) if self._limited and options.per_host else None,
+            nets=NetLimit(options.per_net) if self._limited and options.per_net else None,
         )
         return Lane(world, tally, pace)
 

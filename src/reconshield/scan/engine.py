@@ -60,7 +60,8 @@ class _Share:
         """The limits are for all parts together: each gets as much as it has, so all end at about the same time."""
         rate = options.rate * self.pairs if options.rate is not None else None
         per_host = options.per_host * self.of_a_host if options.per_host is not None else None
-        return replace(options, rate=rate, per_host=per_host, window=window)
+        per_net = options.per_net * self.of_a_host if options.per_net is not None else None
+        return replace(options, rate=rate, per_host=per_host, per_net=per_net, window=window)
 
 
 def measure(

@@ -22,7 +22,7 @@ from typing import Protocol, TypeVar
 from reconshield.errors import UserError
 from reconshield.scan import answers, sockets, verdicts
 from reconshield.scan.batch import Batch
-from reconshield.scan.pacing import HostLimit, LossMeter, RoundTrip, TokenBucket, Window
+from reconshield.scan.pacing import HostLimit, LossMeter, NetLimit, RoundTrip, TokenBucket, Window
 from reconshield.scan.verdicts import Verdict
 from reconshield.scan.work import Item, Waiting, Work
 
@@ -58,6 +58,7 @@ class Pace:
     loss: LossMeter
     bucket: TokenBucket
     hosts: HostLimit | None
+    nets: NetLimit | None = None
 
 
 DONE, FOUND, REPEATED, ANSWERED, RECOVERED = range(5)
@@ -102,7 +103,7 @@ class Lane:
         self._done = self._found = self._repeated = 0
         self._ended = self._answers = self._lost = 0
         self._slowest = 0.0
-        self._waiting = Waiting(pace.hosts)
+        self._waiting = Waiting(pace.hosts, pace.nets)
         self._more = True
         self._opened = 0
         self._silent: list[deque[Attempt]] = []
@@ -137,7 +138,7 @@ class Lane:
 
     def _admit(self) -> None:
         """Take blocks until a window's worth of pairs waits."""
-        while self._more and len(self._waiting) < self._pace.window.size:
+        while self._more and self._waiting.has_room(self._pace.window.size):
             work = self._world.take()
             if work is None:
                 self._more = False
@@ -303,6 +304,7 @@ class Lane:
             work.record(index, verdict, now - started, now + self._wall)
             # Loss and round trip are those of hosts that answer; ICMP errors are delayed and thinned out by routers.
             if verdict is verdicts.REFUSED or verdict is verdicts.OPEN:
+                self._waiting.answered(item, now)
                 self._count_answer(verdict, tries, now - started)
         self._done += 1
         if not work.left:

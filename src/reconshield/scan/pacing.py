@@ -2,6 +2,7 @@
 
     TokenBucket   how many attempts the rate allows now
     HostLimit     when a host may be sent to again
+    NetLimit      when an address that has not answered may be sent to, for the sake of its network
     RoundTrip     how long to wait for an answer, from the answers that came
     Window        how many attempts may be open at once; grows with results, halves when the path loses replies
     LossMeter     how many attempts to endpoints that do answer were lost; how often silence is asked again
@@ -14,7 +15,12 @@ measured on those alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import ceil, log, sqrt
+from math import ceil, inf, log, sqrt
+
+SAME_QUESTION, AT_ONCE = 1.0, 1.0
+"""Seconds for which a question to an address is the same question to its network, and of a network's rate that may be used at
+once."""
+KEPT_ANSWERED = 131_072
 
 
 @dataclass(slots=True)
@@ -76,6 +82,42 @@ class HostLimit:
 
     def __len__(self) -> int:
         return len(self._due)
+
+
+@dataclass(slots=True)
+class NetLimit:
+    """At most `rate` addresses a second of one network that have not answered yet, a hundred at once: `gates.NetGate` for one
+    address after the other. A network is any number; whoever asks for a turn must take it.
+    """
+
+    rate: float
+    _due: dict[int, float] = field(default_factory=dict)
+    _turns: dict[str, float] = field(default_factory=dict)
+    _answered: set[str] = field(default_factory=set)
+    _tidy_at: int = 4096
+
+    def is_free(self, host: str, now: float) -> bool:
+        """Whether the host may be sent to without a turn: it has answered, or had its turn within a second."""
+        return host in self._answered or self._turns.get(host, -inf) > now - SAME_QUESTION
+
+    def turn(self, net: int, host: str, now: float) -> float:
+        """When it is the host's turn: `now`, or later."""
+        due = max(now, self._due.get(net, now))
+        self._due[net] = due + 1 / self.rate
+        turn = self._turns[host] = max(now, due - AT_ONCE)
+        if len(self._turns) > self._tidy_at:
+            self._turns = {name: at for name, at in self._turns.items() if at > now - SAME_QUESTION}
+            self._due = {name: at for name, at in self._due.items() if at > now}
+            self._tidy_at = max(4096, 2 * len(self._turns))
+        return turn
+
+    def answered(self, net: int, host: str, now: float) -> None:
+        """The host has sent something itself: its turn is given back. Of very many such hosts the first are forgotten."""
+        if host not in self._answered:
+            if len(self._answered) >= KEPT_ANSWERED:
+                self._answered.clear()
+            self._answered.add(host)
+            self._due[net] = self._due.get(net, now) - 1 / self.rate
 
 
 @dataclass(slots=True)

@@ -187,7 +187,7 @@ class RawLane:
         if current.any():
             self._pace.rtt.sample(max(float(rtt[current].max()), 0.0))
         if self._pace.nets:
-            self._pace.nets.answered(heard["hi"], heard["lo"])
+            self._pace.nets.answered(heard["hi"][told], heard["lo"][told])
         first = told & (heard["attempt"] == 0)
         if first.any():
             chosen = heard[first]

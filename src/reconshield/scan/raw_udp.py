@@ -23,9 +23,10 @@ from reconshield.model import Transport
 from reconshield.scan.cookies import KEY_BYTES, Cookies
 from reconshield.scan.crew import BlockDone, Crew, may_fork
 from reconshield.scan.effort import Options, Progress, report
-from reconshield.scan.gates import HostGate
+from reconshield.scan.gates import HostGate, NetGate
 from reconshield.scan.lane import Pace, Tally, World
 from reconshield.scan.neighbours import Neighbours
+from reconshield.scan.net_queue import NetQueue
 from reconshield.scan.pacing import LossMeter, RoundTrip, TokenBucket, Window
 from reconshield.scan.raw_udp_block import Block
 from reconshield.scan.raw_udp_lane import Means, RawUdpLane
@@ -67,7 +68,7 @@ def measure(
 def _measure(
     plan: Plan, targets: Targets, blocks: Iterable[int], options: Options, stop: threading.Event, among: AddressSet
 ) -> Iterator[BlockDone | Progress]:
-    routes, space = find_routes(among), AddressSpace(among)
+    routes, space, exempt = find_routes(among), AddressSpace(among), AddressSpace(targets.exempt)
     everything = among.covers(plan.targets)
 
     def load(number: int) -> Block:
@@ -75,7 +76,7 @@ def _measure(
         mine = pairs.transport == Transport.UDP
         if not everything:
             mine &= space.find(pairs.hi, pairs.lo) >= 0
-        return Block(number, pairs, np.flatnonzero(mine))
+        return Block(number, pairs, np.flatnonzero(mine), exempt.find(pairs.hi, pairs.lo) < 0)
 
     def make_lane(world: World[Block], tally: Tally) -> _Runner:
         return _Runner(world, tally, plan, targets, options, routes)
@@ -106,10 +107,11 @@ class _Runner:
         )
         # Where a host has fewer ports than it may be asked in a second, no limit of its can be reached.
         hosts = HostGate(per_host) if plan.ports.count * DATAGRAMS > per_host else None
+        nets = NetQueue(NetGate(options.per_net)) if options.per_net else None
         with Wire(self._routes) as wire, Neighbours(self._routes) as neighbours:
             drop_capabilities()
             questions = Questions(
                 plan.ports, self._targets.level, Cookies(secrets.token_bytes(KEY_BYTES)), wire.base, SOURCE_PORTS
             )
-            means = Means(plan, self._routes, wire, neighbours, questions, hosts, 1 / per_host, options.patience)
+            means = Means(plan, self._routes, wire, neighbours, questions, hosts, 1 / per_host, nets, options.patience)
             RawUdpLane(self._world, self._tally, pace, means).run()

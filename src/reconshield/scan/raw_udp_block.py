@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,8 @@ Rows = NDArray[np.intp]
 
 
 class Block:
-    """All pairs of a block in the order of the plan, so that a place in the plan is a row here; `mine` are to be measured.
+    """All pairs of a block in the order of the plan, so that a place in the plan is a row here; `mine` are to be measured,
+    `limited` says whose network has a limit (None: everybody's).
 
     `state` 0 is not known yet; `tries` counts the questions, `asked` says when the last one went out (steady clock), `flying`
     whether its answer is still waited for, `seen` when the state became known (Unix seconds). `port_from` is our source port of
@@ -21,9 +24,10 @@ class Block:
     of packets alike, with `group` and `place` of each pair's own.
     """
 
-    def __init__(self, number: int, pairs: Pairs, mine: Rows) -> None:
+    def __init__(self, number: int, pairs: Pairs, mine: Rows, limited: NDArray[np.bool_] | None = None) -> None:
         size = pairs.hi.size
         self.number, self.pairs, self.mine = number, pairs, mine
+        self.limited = np.ones(size, dtype=np.bool_) if limited is None else limited
         self.left = mine.size
         self.state, self.reason, self.ttl, self.tries = (np.zeros(size, dtype=np.uint8) for _ in range(4))
         self.rtt_us = np.zeros(size, dtype=np.uint32)
@@ -68,3 +72,10 @@ class Block:
         batch["state"], batch["reason"], batch["ttl"] = self.state[mine], self.reason[mine], self.ttl[mine]
         batch["rtt_us"], batch["at"] = self.rtt_us[mine], self.seen[mine]
         return batch
+
+
+class Part(NamedTuple):
+    """Some rows of a block."""
+
+    block: Block
+    rows: Rows

@@ -29,8 +29,9 @@ from reconshield.scan.gates import HostGate
 from reconshield.scan.icmp import Errors, read_errors
 from reconshield.scan.lane import ANSWERED, DONE, FOUND, LONGEST_WAIT, RECOVERED, REPEATED, Pace, Tally, World
 from reconshield.scan.neighbours import FAILED, READY, WAITING, Neighbours
+from reconshield.scan.net_queue import NetQueue
 from reconshield.scan.plan import Plan
-from reconshield.scan.raw_udp_block import Block, Rows
+from reconshield.scan.raw_udp_block import Block, Part, Rows
 from reconshield.scan.route import Routes
 from reconshield.scan.udp_pace import PROOF, Parked
 from reconshield.scan.udp_packets import build_packets
@@ -54,8 +55,8 @@ Times = NDArray[np.float64]
 
 
 class Means(NamedTuple):
-    """What a lane works with. `hosts` limits each host, `pause` is the seconds between two questions to one by that; `patience`
-    seconds are spent on a host that thins out its errors.
+    """What a lane works with. `hosts` limits each host, `pause` is the seconds between two questions to one by that; `nets` the
+    silent addresses of each network; `patience` seconds are spent on a host that thins out its errors.
     """
 
     plan: Plan
@@ -65,14 +66,8 @@ class Means(NamedTuple):
     questions: Questions
     hosts: HostGate | None
     pause: float
+    nets: NetQueue | None
     patience: float
-
-
-class Part(NamedTuple):
-    """Some rows of a block."""
-
-    block: Block
-    rows: Rows
 
 
 class RawUdpLane:
@@ -110,7 +105,10 @@ class RawUdpLane:
 
     def _admit(self) -> None:
         """Take blocks until a window's worth of pairs waits."""
+        nets = self._means.nets
         while self._more and self._waiting < self._pace.window.size and self._parked.count < MOST_PARKED:
+            if nets and nets.is_full:
+                return
             block = self._world.take()
             if block is None:
                 self._more = False
@@ -156,6 +154,8 @@ class RawUdpLane:
         """Ask as many as window, rate and hosts allow; those that waited for their host come first."""
         while self._held and self._held[0][0] <= now:
             self._again.appendleft(heappop(self._held)[2])
+        if self._means.nets and not self._again:
+            self._again.extend(self._means.nets.release(now))
         room = min(TURN, self._pace.window.room(self._flying))
         granted = self._pace.bucket.take(now, room) if room > 0 else 0
         left = granted - self._ask_parked(granted, now)
@@ -182,13 +182,16 @@ class RawUdpLane:
         return asked
 
     def _ask_part(self, queue: deque[Part], most: int, now: float) -> tuple[int, bool]:
-        """Ask the first rows of a queue: how many were, and whether all might be. Others wait until their host is due again."""
+        """Ask the first rows of a queue: how many were, and whether their hosts let all of them. Others wait for their network
+        or host.
+        """
         block, rows = queue.popleft()
         if rows.size > most:
             queue.appendleft(Part(block, rows[most:]))
             rows = rows[:most]
         self._waiting -= rows.size if queue is self._fresh else 0
         rows = block.unknown(rows)  # a late answer may have come while it waited to be asked again
+        rows = self._means.nets.admit(block, rows, now) if self._means.nets else rows
         hosts = self._means.hosts
         may = hosts.admit(block.pairs.hi[rows], block.pairs.lo[rows], now) if hosts else np.ones(rows.size, dtype=np.bool_)
         if not may.all():
@@ -242,7 +245,8 @@ class RawUdpLane:
             ends.append(self._deadlines[0][0])
         if self._pace.window.room(self._flying) > 0:
             ready = now if self._again or self._fresh else self._held[0][0] if self._held else now + LONGEST_WAIT
-            ends.append(max(min(ready, self._parked.due()), now + self._pace.bucket.wait()))
+            let_go = self._means.nets.due() if self._means.nets else ready
+            ends.append(max(min(ready, let_go, self._parked.due()), now + self._pace.bucket.wait()))
         return max(0.0, min(ends) - now)
 
     def _hear_answers(self, answers: Datagrams, stamps: Times) -> None:
@@ -254,6 +258,7 @@ class RawUdpLane:
             fresh, which = self._take(block, rows, first, stamps)
             block.answer(fresh, State.OPEN, verdicts.UDP_OPEN.reason, answers["ttl"][which])
             self._found += fresh.size
+            self._know(block, fresh)
             self._count_answers(block.tries[fresh] - 1, block.rtt_us[fresh] / 1e6)
             self._finish(block)
 
@@ -265,6 +270,7 @@ class RawUdpLane:
         for block, rows, first in self._find(errors["hi"], errors["lo"], errors["port"]):
             fresh, which = self._take(block, rows, first, stamps)
             told = errors[which]
+            self._know(block, fresh[(told["sender_hi"] == told["hi"]) & (told["sender_lo"] == told["lo"])])
             block.answer(fresh, told["state"], told["reason"], told["ttl"])
             closed = fresh[told["state"] == State.CLOSED]
             now = time.perf_counter()
@@ -301,6 +307,11 @@ class RawUdpLane:
         block.seen[fresh] = came
         self._done += fresh.size
         return fresh, which
+
+    def _know(self, block: Block, rows: Rows) -> None:
+        """The addresses of these rows have sent something themselves."""
+        if self._means.nets:
+            self._means.nets.answered(block.pairs.hi[rows], block.pairs.lo[rows])
 
     def _count_answers(self, tries: NDArray[np.uint8], rtt: NDArray[np.float64]) -> None:
         """Learn from answers: round trip, loss, room. An answer that was only slow was not lost."""

@@ -18,7 +18,7 @@ from reconshield.model import Transport
 from reconshield.scan.crew import BlockDone, Crew
 from reconshield.scan.effort import Options, Progress, raised_file_limit, report
 from reconshield.scan.lane import Pace, Tally, World
-from reconshield.scan.pacing import HostLimit, LossMeter, RoundTrip, TokenBucket, Window
+from reconshield.scan.pacing import HostLimit, LossMeter, NetLimit, RoundTrip, TokenBucket, Window
 from reconshield.scan.space import AddressSpace
 from reconshield.scan.udp_lane import UdpLane
 from reconshield.scan.work import Work
@@ -103,6 +103,7 @@ def _measure(
             loss=LossMeter(retries=min(options.retries, DATAGRAMS - 1), most=DATAGRAMS - 1),
             bucket=TokenBucket(options.rate),
             hosts=HostLimit(options.per_host or PER_HOST) if limited else None,
+            nets=NetLimit(options.per_net) if limited and options.per_net else None,
         )
 
         def make_lane(world: World[Work], tally: Tally) -> UdpLane:

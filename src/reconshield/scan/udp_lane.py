@@ -45,7 +45,7 @@ class UdpLane:
         self, world: World[Work], tally: Tally, pace: Pace, patience: float, question: Callable[[int], Payload]
     ) -> None:
         self._world, self._tally, self._pace, self._question = world, tally, pace, question
-        self._waiting = Waiting(pace.hosts)
+        self._waiting = Waiting(pace.hosts, pace.nets)
         self._parked: Parked[str, Item] = Parked(patience, 1 / pace.hosts.rate if pace.hosts else 0.0)
         self._told: str | None = None
         self._done = self._found = self._repeated = 0
@@ -74,7 +74,7 @@ class UdpLane:
 
     def _admit(self) -> None:
         """Take blocks until a window's worth of pairs waits."""
-        while self._more and len(self._waiting) < self._pace.window.size and self._parked.count < MOST_PARKED:
+        while self._more and self._waiting.has_room(self._pace.window.size) and self._parked.count < MOST_PARKED:
             work = self._world.take()
             if work is None:
                 self._more = False
@@ -193,6 +193,8 @@ class UdpLane:
         if verdict is None:
             self._ask_again(item, host, now, paced)
             return
+        if verdict is verdicts.UDP_CLOSED or verdict is verdicts.UDP_OPEN:
+            self._waiting.answered(item, now)
         if verdict is verdicts.UDP_CLOSED:
             self._parked.asked(host, now).heard(now, tries)
             self._pace.rtt.sample(now - started)

@@ -11,9 +11,12 @@ from math import inf
 import numpy as np
 
 from reconshield.scan.batch import Batch, address_texts, empty, is_v4
-from reconshield.scan.pacing import HostLimit
+from reconshield.scan.pacing import HostLimit, NetLimit
 from reconshield.scan.plan import Pairs
 from reconshield.scan.verdicts import Verdict
+
+MOST_PARKED = 32_768
+"""Pairs that wait for their host or network before no new block is begun."""
 
 
 class Work:
@@ -43,6 +46,11 @@ class Work:
         self._at[index] = at
         self.left -= 1
 
+    def network(self, index: int) -> int:
+        """A number for the IPv4 /24 or IPv6 /64 of a pair's address."""
+        hi, lo = int(self._pairs.hi[index]), int(self._pairs.lo[index])
+        return hi or lo >> 8
+
     def batch(self) -> Batch:
         """Every pair of the block with its state."""
         batch = empty(self._pairs.hi.size)
@@ -60,15 +68,16 @@ Item = tuple[Work, int, int]
 
 
 class Waiting:
-    """The pairs that wait to be asked, in order, except that a host whose limit is reached does not hold up the others.
+    """The pairs that wait to be asked, in order, except that a host whose limit is reached does not hold up the others, nor one
+    whose network has to wait.
 
     Each such host has a row of its own, and one entry in a heap that says when it is due.
     """
 
-    __slots__ = ("_due", "_hosts", "_parked", "_queue", "_rows")
+    __slots__ = ("_due", "_hosts", "_nets", "_parked", "_queue", "_rows")
 
-    def __init__(self, hosts: HostLimit | None) -> None:
-        self._hosts = hosts
+    def __init__(self, hosts: HostLimit | None, nets: NetLimit | None = None) -> None:
+        self._hosts, self._nets = hosts, nets
         self._queue: deque[Item] = deque()
         self._rows: dict[str, deque[Item]] = {}
         self._due: list[tuple[float, str]] = []
@@ -76,6 +85,10 @@ class Waiting:
 
     def __len__(self) -> int:
         return len(self._queue) + self._parked
+
+    def has_room(self, most: float) -> bool:
+        """Whether a new block should be begun, where `most` pairs are enough that nothing holds up."""
+        return len(self._queue) < most and self._parked < MOST_PARKED
 
     def add(self, work: Work) -> None:
         """All pairs of a new block."""
@@ -93,39 +106,53 @@ class Waiting:
 
     def next(self, now: float) -> Item | None:
         """Take the next pair whose host may be asked now. None if there is none."""
-        if self._hosts is None:
-            return self._queue.popleft() if self._queue else None
         if self._due and self._due[0][0] <= now:
-            return self._unpark(self._hosts, now)
+            return self._unpark(now)
         while self._queue:
             item = self._queue.popleft()
             work, index, _ = item
             if work.limited is None or not work.limited[index]:
                 return item
             host = work.goals[index][0]
-            ready = self._hosts.ready_at(host, now)
-            if ready <= now and host not in self._rows:
-                self._hosts.count(host, now)
+            if host in self._rows:
+                row = self._rows[host]
+                (row.appendleft if item[2] else row.append)(item)
+                self._parked += 1
+            elif (ready := self._ready_at(item, host, now)) <= now:
+                self._count(host, now)
                 return item
-            self._park(item, host, ready)
+            else:
+                self._rows[host] = deque([item])
+                self._parked += 1
+                heappush(self._due, (ready, host))
         return None
 
-    def _park(self, item: Item, host: str, ready: float) -> None:
-        self._parked += 1
-        if host in self._rows:
-            self._rows[host].append(item)
-        else:
-            self._rows[host] = deque([item])
-            heappush(self._due, (ready, host))
+    def answered(self, item: Item, now: float) -> None:
+        """The host of a pair has sent something itself."""
+        work, index, _ = item
+        if self._nets and work.limited and work.limited[index]:
+            self._nets.answered(work.network(index), work.goals[index][0], now)
 
-    def _unpark(self, hosts: HostLimit, now: float) -> Item:
+    def _ready_at(self, item: Item, host: str, now: float) -> float:
+        """When a host that has no row may be asked. It takes its turn in its network, so it must be asked then."""
+        work, index, _ = item
+        ready = self._hosts.ready_at(host, now) if self._hosts else now
+        if self._nets and not self._nets.is_free(host, now):
+            ready = max(ready, self._nets.turn(work.network(index), host, now))
+        return ready
+
+    def _count(self, host: str, now: float) -> None:
+        if self._hosts:
+            self._hosts.count(host, now)
+
+    def _unpark(self, now: float) -> Item:
         _, host = heappop(self._due)
         row = self._rows[host]
         item = row.popleft()
         self._parked -= 1
-        hosts.count(host, now)
+        self._count(host, now)
         if row:
-            heappush(self._due, (hosts.ready_at(host, now), host))
+            heappush(self._due, (self._ready_at(row[0], host, now), host))
         else:
             del self._rows[host]
         return item
