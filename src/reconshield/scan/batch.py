@@ -84,3 +84,11 @@ def from_records(observations: Iterable[model.Observation]) -> Batch:
         rtt_us = round((seen.rtt_ms or 0) * 1000)
         rows.append((hi, lo, seen.endpoint.port, transport, seen.state, seen.reason, seen.ttl or 0, rtt_us, seen.at))
     return np.array(rows, dtype=OBSERVATION)
+
+
+def numbers_in(which: NDArray[np.int32]) -> list[int]:
+    """The different numbers in a column, ascending; quick where there is one."""
+    if which.size and (which == which[0]).all():
+        return [int(which[0])]
+    numbers: list[int] = np.unique(which).tolist()
+    return numbers

@@ -24,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.scan import neighbour_frames as frames
+from reconshield.scan.batch import numbers_in
 from reconshield.scan.neighbour_frames import NO_MAC
 from reconshield.scan.netlink import GET_NEIGHBOUR, Netlink
-from reconshield.scan.route import Device, Layer, Route, Routes, numbers_in
+from reconshield.scan.route import Device, Layer, Route, Routes
 from reconshield.scan.space import U64, V4_FIRST, V4_LAST
 
 WAITING, READY, FAILED = 0, 1, 2
@@ -157,19 +158,21 @@ class Neighbours:
         known = np.full(which.shape, FAILED, dtype=np.uint8)
         mac = np.zeros((which.size, 6), dtype=np.uint8)
         for number in numbers_in(which):
-            if number < 0:
-                continue
-            rows = which == number
-            route, key = self._routes[number], self._keys[number]
-            if key is None:
-                known[rows] = FAILED if route.verdict else READY
-                # A device that asks nobody sends to its own address, as the kernel does (arp_constructor).
-                mac[rows] = np.frombuffer(_own_mac(route), dtype=np.uint8)
-            elif route.gateway is not None:
-                known[rows], mac[rows] = self._state(key, route.gateway)
-            else:
-                known[rows], mac[rows] = self._states(key, hi[rows], lo[rows])
+            if number >= 0:
+                rows = which == number
+                known[rows], mac[rows] = self.look_up_by(number, hi[rows], lo[rows])
         return known, mac
+
+    def look_up_by(self, number: int, hi: U64, lo: U64) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """The same for addresses of one route."""
+        route, key = self._routes[number], self._keys[number]
+        if key is not None:
+            if route.gateway is None:
+                return self._states(key, hi, lo)
+            state, mac = self._state(key, route.gateway)
+        else:  # a device that asks nobody sends to its own address, as the kernel does (arp_constructor)
+            state, mac = FAILED if route.verdict else READY, _own_mac(route)
+        return np.full(hi.shape, state, dtype=np.uint8), np.frombuffer(mac * hi.size, dtype=np.uint8).reshape(-1, 6)
 
     def step(self, now: float) -> None:
         """Read what has come, ask what is due. Never waits. `now` in seconds of a steady clock."""
@@ -179,13 +182,13 @@ class Neighbours:
             for address in segment.due(now):
                 link.ask(address)
 
-    def _state(self, key: tuple[int, bool], address: int) -> tuple[int, NDArray[np.uint8]]:
+    def _state(self, key: tuple[int, bool], address: int) -> tuple[int, bytes]:
         segment = self._segments[key]
         if address not in segment.found:
             segment.want(address)
-            return WAITING, np.zeros(6, dtype=np.uint8)
+            return WAITING, NO_MAC
         mac = segment.found[address]
-        return (FAILED if mac is None else READY), np.frombuffer(mac or NO_MAC, dtype=np.uint8)
+        return (FAILED if mac is None else READY), mac or NO_MAC
 
     def _states(self, key: tuple[int, bool], hi: U64, lo: U64) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """The same for a column. Each different address is looked up once."""

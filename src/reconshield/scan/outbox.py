@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.scan import verdicts
+from reconshield.scan.batch import numbers_in
 from reconshield.scan.controls import MOST_MIXED, Control, Controls
 from reconshield.scan.flight import Flight, Rows, span
 from reconshield.scan.gates import HostGate, NetGate
@@ -26,7 +27,7 @@ from reconshield.scan.pacing import LossMeter, RoundTrip, TokenBucket
 from reconshield.scan.packets import U8, Shape
 from reconshield.scan.path_rate import PathRate
 from reconshield.scan.plan import Plan
-from reconshield.scan.route import Route, Routes, numbers_in
+from reconshield.scan.route import Route, Routes
 from reconshield.scan.syn import Heard, SynMethod
 from reconshield.scan.verdicts import Verdict
 from reconshield.scan.wires import CHUNK, Wires, has_mac, link_of
@@ -75,7 +76,7 @@ class Packets(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """Pairs of a flight that are to be sent in its present round."""
+    """Pairs of a flight that are to be sent in its present round, in ascending order."""
 
     flight: Flight
     rows: Rows
@@ -138,7 +139,7 @@ class Outbox:
             shape, chosen = self._resets[number], heard[which == number][:CHUNK]
             if shape is None or self._gear.wires.room(number, chosen.size) < chosen.size:
                 continue
-            _, mac = self._gear.neighbours.look_up(which[which == number][:CHUNK], chosen["hi"], chosen["lo"])
+            _, mac = self._gear.neighbours.look_up_by(number, chosen["hi"], chosen["lo"])
             asked = self._gear.method.reset(chosen, self._mac(number, mac))
             self._gear.wires.send(number, shape, asked, self._unstamped, np.arange(chosen.size))
             self.sent += chosen.size
@@ -155,7 +156,7 @@ class Outbox:
             flights.setdefault(id(segment.flight), []).append(segment)
         self._parked_count -= looked
         for segments in flights.values():
-            rows = np.concatenate([segment.rows for segment in segments])
+            rows = np.sort(np.concatenate([segment.rows for segment in segments]))
             for at in range(0, rows.size, MOST_PAIRS):
                 self._send_some(segments[0].flight, rows[at : at + MOST_PAIRS], now, park=True)
 
@@ -178,16 +179,15 @@ class Outbox:
 
     def _send_rows(self, flight: Flight, rows: Rows, now: float) -> int:
         """Send to those of the pairs that have no verdict yet and can be sent to now."""
-        is_new = flight.is_new(rows)
+        is_new = flight.is_new(span(rows))
         fresh = rows if is_new.all() else rows[is_new]
         flight.unsent -= rows.size - fresh.size
         if not fresh.size:
             return 0
+        if len(flight.routes) == 1:
+            return self._send_by(flight.routes[0], flight, fresh, now)
         which = flight.which[span(fresh)]
-        numbers = numbers_in(which)
-        if len(numbers) == 1:
-            return self._send_by(numbers[0], flight, fresh, now)
-        return sum(self._send_by(number, flight, fresh[which == number], now) for number in numbers)
+        return sum(self._send_by(number, flight, fresh[which == number], now) for number in numbers_in(which))
 
     def _send_by(self, number: int, flight: Flight, rows: Rows, now: float) -> int:
         """Send by one route what it has room for, and set aside the rest."""
@@ -202,7 +202,7 @@ class Outbox:
             self.is_blocked = not room
             self._queue.appendleft(Segment(flight, rows[fitting:]))
             rows = rows[:fitting]
-        rows, mac = self._choose(flight, rows, now)
+        rows, mac = self._choose(number, flight, rows, now)
         if not rows.size:
             return 0
         packets = self._mix_in_controls(number, flight, rows, mac, room - rows.size, now)
@@ -226,8 +226,7 @@ class Outbox:
         if not chosen:
             return Packets(columns, mac, [])
         table = np.array([(*control.key, control.attempt) for control in chosen], dtype=CONTROL)
-        which = np.full(len(chosen), number, dtype=np.int32)
-        known, hop = self._gear.neighbours.look_up(which, table["hi"], table["lo"])
+        known, hop = self._gear.neighbours.look_up_by(number, table["hi"], table["lo"])
         may_go = (known == READY) & self._may_go(table["hi"], table["lo"], now)
         going: list[Control] = []
         for control, goes in zip(chosen, may_go.tolist(), strict=True):
@@ -241,11 +240,11 @@ class Outbox:
         mixed = [np.insert(column, among, table[name]) for column, name in zip(columns, table.dtype.names or (), strict=True)]
         return Packets(mixed, np.insert(mac, among, hop, axis=0), going)
 
-    def _choose(self, flight: Flight, rows: Rows, now: float) -> tuple[Rows, U8]:
+    def _choose(self, number: int, flight: Flight, rows: Rows, now: float) -> tuple[Rows, U8]:
         """Those pairs that may be sent to now, with the next hop's address; the others are parked, or settled for good."""
         places = span(rows)
         hi, lo = flight.table["hi"][places], flight.table["lo"][places]
-        known, mac = self._gear.neighbours.look_up(flight.which[places], hi, lo)
+        known, mac = self._gear.neighbours.look_up_by(number, hi, lo)
         may_go = known == READY
         if not may_go.all():
             failed = rows[known == FAILED]

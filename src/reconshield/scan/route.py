@@ -125,14 +125,6 @@ class Routes:
         return which
 
 
-def numbers_in(which: NDArray[np.int32]) -> list[int]:
-    """The different numbers in a column, ascending; quick where there is one."""
-    if which.size and (which == which[0]).all():
-        return [int(which[0])]
-    numbers: list[int] = np.unique(which).tolist()
-    return numbers
-
-
 def find_routes(addresses: AddressSet) -> Routes:
     """Ask the kernel for the way to every address of a set, once for each piece that it treats alike."""
     with Netlink() as kernel:

@@ -61,6 +61,8 @@ class AddressSpace:
     def _row_of(self, hi: U64, lo: U64) -> NDArray[np.intp]:
         """The last range that starts at or before each address (row 0 for those before all): bisection of whole columns."""
         below = np.zeros(hi.shape, dtype=np.intp)
+        if self._hi.size == 1:
+            return below
         above = np.full(hi.shape, self._hi.size, dtype=np.intp)
         for _ in range(self._hi.size.bit_length()):
             middle = (below + above) // 2
