@@ -45,7 +45,7 @@ def scan(home: Path, clients: int) -> tuple[float, list[int], int]:
     settings = load_settings({"home": str(home)}, {})
     with open_store(settings.db) as store:
         live, begun = LiveScans(settings), time.process_time()
-        run = live.start(store, prepare_scan(store, settings, REQUEST, time.time()), "bench")
+        run = live.start(store, prepare_scan(store, settings, REQUEST, time.time(), policy=None), "bench")
         states, most = asyncio.run(watch_all(live, run, max(clients, 1)))
         live.close(30)
         return time.process_time() - begun, states, most

@@ -56,7 +56,7 @@ def request(ports: str, *, rate: float | None = None, level: int = 2) -> ScanReq
 
 
 def slow(store: Store, settings: Settings) -> Prepared:
-    return prepare_scan(store, settings, request(WIDE, rate=4000), time.time())
+    return prepare_scan(store, settings, request(WIDE, rate=4000), time.time(), policy=None)
 
 
 def until_ended(live: LiveScans, run: str, patience: float = 20) -> LiveState:
@@ -82,7 +82,7 @@ def until(live: LiveScans, run: str, wanted: str) -> LiveState:
 def test_a_scan_in_the_background_finds_what_one_in_front_finds(store: Store, settings: Settings, live: LiveScans) -> None:
     with listening(lambda made: made.sendall(b"+OK Dovecot ready.\r\n")) as listener:
         place = listener.endpoint
-        prepared = prepare_scan(store, settings, request(f"{place.port},9100", level=3), time.time())
+        prepared = prepare_scan(store, settings, request(f"{place.port},9100", level=3), time.time(), policy=None)
         run = live.start(store, prepared, "ada")
         assert find_run(store, run).state in {"running", "complete"}
         state = until_ended(live, run)
@@ -102,14 +102,14 @@ def test_what_is_stopped_is_partial_and_goes_on_where_it_was(store: Store, setti
     assert 0 < state.done < state.total == 20_000
     assert [each.run for each in live.running("main")] == [run]
     with pytest.raises(UserError, match="is being measured"):
-        live.resume(store, run, ScanRequest((), actor="bob"), time.time())
+        live.resume(store, run, ScanRequest((), actor="bob"), time.time(), policy=None)
     assert live.pause(store, run)
     assert not live.stop(store, run)
     state = until_ended(live, run)
     assert (state.outcome, state.ending, state.stopping) == ("partial", "paused", False)
     assert stored_state(store, run).ending == "paused"
     assert 0 < stored_state(store, run).done < 20_000
-    assert live.resume(store, run, ScanRequest((), actor="bob"), time.time()) == run
+    assert live.resume(store, run, ScanRequest((), actor="bob"), time.time(), policy=None) == run
     state = until_ended(live, run)
     assert (state.outcome, state.done, state.by, state.ending) == ("complete", 20_000, "bob", None)
     kept = stored_state(store, run)
@@ -152,7 +152,7 @@ def test_a_crash_is_told_in_one_line_and_loses_nothing(
                 raise ZeroDivisionError("a secret")
 
     monkeypatch.setattr(live_scan, "run_scan", crashing)
-    run = live.start(store, prepare_scan(store, settings, request("1-200"), time.time()), "ada")
+    run = live.start(store, prepare_scan(store, settings, request("1-200"), time.time(), policy=None), "ada")
     state = until_ended(live, run)
     assert state.error
     assert state.error.startswith("internal error: ZeroDivisionError at test_live.py:")
@@ -162,7 +162,7 @@ def test_a_crash_is_told_in_one_line_and_loses_nothing(
     kept = stored_state(store, run)
     assert (kept.error, kept.outcome, kept.done) == (state.error, "partial", 200)
     monkeypatch.undo()
-    live.resume(store, run, ScanRequest((), actor="bob"), time.time())
+    live.resume(store, run, ScanRequest((), actor="bob"), time.time(), policy=None)
     assert until_ended(live, run).outcome == "complete"
     assert stored_state(store, run).error is None
 
@@ -190,7 +190,7 @@ def test_many_who_watch_see_the_same_states_to_the_end(store: Store, settings: S
         return [state async for state in live.changes("main", run, pace=0.05)]
 
     async def all_of_them() -> list[list[LiveState]]:
-        run = live.start(store, prepare_scan(store, settings, request("1-3000", rate=3000), time.time()), "ada")
+        run = live.start(store, prepare_scan(store, settings, request("1-3000", rate=3000), time.time(), policy=None), "ada")
         return await asyncio.gather(*(watch(run) for _ in range(100)))
 
     for seen in asyncio.run(all_of_them()):
@@ -218,13 +218,13 @@ def test_a_client_hears_something_when_nothing_happens(store: Store, settings: S
 def test_from_elsewhere_this_machine_needs_a_grant(store: Store, settings: Settings) -> None:
     asked = ScanRequest(("127.0.0.1",), ports="1", exempt_own=False, actor="web: eve")
     with pytest.raises(Refused):
-        prepare_scan(store, settings, asked, time.time())
+        prepare_scan(store, settings, asked, time.time(), policy=None)
     assert [(entry.event, entry.actor) for entry in audit.entries(store)] == [("refused", "web: eve")]
     add_grant(store, ["127.0.0.1"], by="Ada", now=time.time(), actor="ada")
-    prepared = prepare_scan(store, settings, asked, time.time())
+    prepared = prepare_scan(store, settings, asked, time.time(), policy=None)
     assert not prepared.targets.exempt
     assert (prepared.options.rate, prepared.options.per_host) == (25_000.0, 1000.0)
-    assert prepare_scan(store, settings, replace(asked, exempt_own=True), time.time()).options.per_host is None
+    assert prepare_scan(store, settings, replace(asked, exempt_own=True), time.time(), policy=None).options.per_host is None
     assert next(entry.actor for entry in audit.entries(store) if entry.event == "used") == "web: eve"
 
 
@@ -235,15 +235,15 @@ def test_from_elsewhere_a_run_of_this_machine_is_not_resumed_without_a_grant(
     live.stop(store, run)
     until_ended(live, run)
     with pytest.raises(Refused):
-        live.resume(store, run, ScanRequest((), exempt_own=False, actor="eve"), time.time())
+        live.resume(store, run, ScanRequest((), exempt_own=False, actor="eve"), time.time(), policy=None)
     assert stored_state(store, run).ending == "stopped"
 
 
 def test_from_elsewhere_no_file_is_read(store: Store, settings: Settings) -> None:
     with pytest.raises(UserError, match="command line only"):
-        prepare_scan(store, settings, ScanRequest(("@/etc/hostname",), exempt_own=False), time.time())
+        prepare_scan(store, settings, ScanRequest(("@/etc/hostname",), exempt_own=False), time.time(), policy=None)
     with pytest.raises(UserError, match="command line only"):
-        prepare_scan(store, settings, ScanRequest(("127.0.0.1",), exclude=("@-",), exempt_own=False), time.time())
+        prepare_scan(store, settings, ScanRequest(("127.0.0.1",), exclude=("@-",), exempt_own=False), time.time(), policy=None)
 
 
 def test_the_rest_is_told_once_it_can_be_known() -> None:
@@ -261,7 +261,7 @@ def test_the_rest_is_told_once_it_can_be_known() -> None:
 
 
 def test_a_state_that_many_ask_for_is_read_from_the_store_once(store: Store, settings: Settings, live: LiveScans) -> None:
-    run = live.start(store, prepare_scan(store, settings, request("1-50"), time.time()), "ada")
+    run = live.start(store, prepare_scan(store, settings, request("1-50"), time.time(), policy=None), "ada")
     until_ended(live, run)
     assert stored_state(store, run) is stored_state(store, run)
 
@@ -275,7 +275,8 @@ from reconshield.store.db import open_store
 settings = load_settings({"home": sys.argv[1], "db": sys.argv[2]}, {})
 request = ScanRequest(("127.77.0.3",), ports="1-20000", rate=4000, level=2, engine="connect", seed=7)
 with open_store(settings.db, sys.argv[3]) as store:
-    for event in run_scan(store, prepare_scan(store, settings, request, time.time()), time.time, threading.Event()):
+    prepared = prepare_scan(store, settings, request, time.time(), policy=None)
+    for event in run_scan(store, prepared, time.time, threading.Event()):
         if isinstance(event, Measured):
             print("measured", flush=True)
             time.sleep(600)
@@ -303,13 +304,13 @@ def test_what_another_process_measures_is_left_alone_until_that_dies(store: Stor
         run = find_run(store, "latest").id
         assert live.recover(store) == []
         with pytest.raises(UserError, match=f"by process {process.pid}"):
-            live.resume(store, run, ScanRequest((), actor="bob"), time.time())
+            live.resume(store, run, ScanRequest((), actor="bob"), time.time(), policy=None)
         assert stored_state(store, run).phase == "measuring"
     assert live.recover(store) == [run]
     state = stored_state(store, run)
     assert (state.phase, state.outcome, state.ending, state.done) == ("ended", "partial", "crashed", 1000)
     assert state.error == "the process that measured it ended without a word"
-    live.resume(store, run, ScanRequest((), actor="bob"), time.time())
+    live.resume(store, run, ScanRequest((), actor="bob"), time.time(), policy=None)
     state = until_ended(live, run)
     assert (state.outcome, state.done, state.error) == ("complete", 20_000, None)
     assert stored_state(store, run).ending is None

@@ -46,7 +46,7 @@ def measure(site: Site, ports: str, workspace: str = "main", level: int = 3) -> 
 
     store = site.store_of(workspace)
     request = ScanRequest((HOST,), ports=ports, level=level, engine="connect", exempt_own=False, actor="account:tests")
-    prepared = prepare_scan(store, site.settings_of(workspace), request, time.time())
+    prepared = prepare_scan(store, site.settings_of(workspace), request, time.time(), policy=None)
     run = ""
     for event in run_scan(store, prepared, time.time, threading.Event()):
         run = getattr(getattr(event, "head", None), "id", run)

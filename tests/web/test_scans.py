@@ -555,7 +555,7 @@ def test_what_only_this_machine_reaches_is_one_line_and_not_rated(site: Site, pe
         port = own.getsockname()[1]
         request = ScanRequest(("localhost",), ports=f"{port},9", level=2)
         events = run_scan(
-            site.store, prepare_scan(site.store, site.settings, request, time.time()), time.time, threading.Event()
+            site.store, prepare_scan(site.store, site.settings, request, time.time(), policy=None), time.time, threading.Event()
         )
         run = next(event.head.id for event in list(events) if hasattr(event, "head"))
     page = person("viewer").get(f"/scans/{run}").text

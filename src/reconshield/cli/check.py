@@ -50,7 +50,7 @@ def check(
     with open_database(call) as store:
         if run is None:
             request = request_scan(found, ports=ports, level=level, authorized_by=authorized_by, rate=rate)
-            prepared = prepare_check(store, call.settings, request, time.time())
+            prepared = prepare_check(store, call.settings, request, time.time(), policy=found)
             if dry_run:
                 show_plan(call, prepared, as_json=chosen == "jsonl")
                 return

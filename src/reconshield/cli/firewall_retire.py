@@ -57,8 +57,11 @@ def verify(
 
     call: Invocation = ctx.obj
     with open_database(call) as store:
-        before, wanted = to_verify(store, run, find_policy(call.settings.home, policy))
-        after = measure_again(store, call.settings, wanted, time.time(), time.time, authorized_by) if run_after else None
+        meant = find_policy(call.settings.home, policy)
+        before, wanted = to_verify(store, run, meant)
+        after = None
+        if run_after:
+            after = measure_again(store, call.settings, wanted, time.time(), time.time, authorized_by, policy=meant)
         found = list(compare(store, before, wanted, after))
     rows = [(each.endpoint, each.service, each.before, each.after, each.closed) for each in found]
     if as_json:

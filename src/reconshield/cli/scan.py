@@ -63,6 +63,7 @@ def scan(
 ) -> None:
     """Measure what hosts expose, identify what answers, and judge it."""
     from reconshield.jobs import scan as job
+    from reconshield.jobs.policy import try_policy
     from reconshield.jobs.scan_request import ScanRequest
     from reconshield.jobs.times import parse_duration
     from reconshield.store.db import open_store
@@ -91,13 +92,14 @@ def scan(
     )
     with open_store(call.settings.db, call.settings.workspace) as store:
         now = time.time()
+        policy, warning = try_policy(call.settings.home)
         prepared = (
-            job.prepare_resume(store, resume, request, now, call.settings.home)
+            job.prepare_resume(store, resume, request, now, call.settings.home, policy=policy)
             if resume
-            else job.prepare_scan(store, call.settings, request, now)
+            else job.prepare_scan(store, call.settings, request, now, policy=policy)
         )
-        if prepared.warning:
-            call.tell(f"warning: {prepared.warning}")
+        if warning:
+            call.tell(f"warning: {warning}")
         if prepared.engine_note:
             call.tell(f"engine  {prepared.engine_note}")
         if dry_run:

@@ -43,10 +43,10 @@ def request_scan(
     return ScanRequest(area.cidrs(), ports=named, level=level, authorized_by=authorized_by, rate=rate)
 
 
-def prepare_check(store: Store, settings: Settings, request: ScanRequest, now: float) -> Prepared:
+def prepare_check(store: Store, settings: Settings, request: ScanRequest, now: float, *, policy: Policy | None) -> Prepared:
     """Authorise and plan, as for a scan; a refusal says how to repeat this command, not the long one that it stands for."""
     try:
-        return prepare_scan(store, settings, request, now)
+        return prepare_scan(store, settings, request, now, policy=policy)
     except Refused as refused:
         if refused.hint and "--authorized-by" in refused.hint:
             refused.hint = 'if its owner allowed it, say who and repeat:\nreconshield check --authorized-by "NAME"'

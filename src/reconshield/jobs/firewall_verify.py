@@ -45,12 +45,20 @@ def to_verify(store: Store, run_text: str, policy: Policy | None) -> tuple[Run, 
 
 
 def measure_again(
-    store: Store, settings: Settings, wanted: dict[Endpoint, str], now: float, clock: Callable[[], float], by: str | None
+    store: Store,
+    settings: Settings,
+    wanted: dict[Endpoint, str],
+    now: float,
+    clock: Callable[[], float],
+    by: str | None,
+    *,
+    policy: Policy | None,
 ) -> Run:
     """Scan just these endpoints now, as far as the grants go."""
     hosts = tuple(dict.fromkeys(endpoint.ip for endpoint in wanted))
     ports = ",".join(dict.fromkeys(f"{'U' if endpoint.transport == 'udp' else 'T'}:{endpoint.port}" for endpoint in wanted))
-    prepared = prepare_scan(store, settings, ScanRequest(hosts, ports=ports, level=2, authorized_by=by), now)
+    request = ScanRequest(hosts, ports=ports, level=2, authorized_by=by)
+    prepared = prepare_scan(store, settings, request, now, policy=policy)
     events = list(run_scan(store, prepared, clock, threading.Event()))
     [started] = [event for event in events if isinstance(event, Started)]
     return find_run(store, started.head.id)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from reconshield.jobs.policy import try_policy
 from reconshield.jobs.results import load_result
 from reconshield.jobs.scan import Started, prepare_scan, run_scan
 from reconshield.jobs.scan_request import ScanRequest
@@ -34,7 +35,8 @@ def scan_targets(
     request = ScanRequest(wanted, ports=ports, level=level, authorized_by=authorized_by)
     settings = load_settings({"home": str(home) if home is not None else None}, os.environ)
     with open_store(settings.db, settings.workspace) as store:
-        prepared = prepare_scan(store, settings, request, time.time())
+        policy, _ = try_policy(settings.home)
+        prepared = prepare_scan(store, settings, request, time.time(), policy=policy)
         run = ""
         for event in run_scan(store, prepared, time.time, stop or threading.Event()):
             if isinstance(event, Started):

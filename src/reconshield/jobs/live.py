@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
 from reconshield.errors import UserError
 from reconshield.jobs.live_scan import HEARTBEAT, PACE, LiveScan, join_all
@@ -26,6 +27,9 @@ from reconshield.settings import Settings
 from reconshield.store.db import Store
 from reconshield.store.runs import Run, claim_run, find_run, reopen_run
 from reconshield.text import plural
+
+if TYPE_CHECKING:
+    from reconshield.policy import Policy
 
 __all__ = ["Found", "LiveScans", "LiveState", "stored_state"]
 
@@ -72,11 +76,11 @@ class LiveScans:
         """As `stop`, and remembered as paused: somebody means to go on."""
         return self._end(store.workspace, run_id, "paused")
 
-    def resume(self, store: Store, run_id: str, request: ScanRequest, now: float) -> str:
+    def resume(self, store: Store, run_id: str, request: ScanRequest, now: float, *, policy: Policy | None) -> str:
         """Go on with a run that was stopped, paused or killed: authorised anew, for `request.actor` and with its limits."""
         found = find_run(store, run_id)
         self._check_free(store.workspace, found)
-        prepared = prepare_resume(store, found.id, request, now, self._settings.home)
+        prepared = prepare_resume(store, found.id, request, now, self._settings.home, policy=policy)
         return self.start(store, prepared, request.actor or "")
 
     def state(self, workspace: str, run_id: str) -> LiveState | None:

@@ -21,7 +21,6 @@ from reconshield.jobs.coverage import is_import
 from reconshield.jobs.doubt import UNPROVEN, find_crowds, look_again, set_aside, weigh
 from reconshield.jobs.grants import authorise_scan
 from reconshield.jobs.ownership import refuse_owned, this_owner
-from reconshield.jobs.policy import try_policy
 from reconshield.jobs.rates import RateHistory
 from reconshield.jobs.readiness import Readiness
 from reconshield.jobs.requests import list_targets
@@ -78,8 +77,6 @@ class Prepared:
     """Where the user's own fingerprints lie."""
     policy: Policy | None = None
     """What is expected here, where there is a policy that can be read."""
-    warning: str | None = None
-    """Why a policy that is there is not used."""
 
     @property
     def engine_note(self) -> str | None:
@@ -145,8 +142,11 @@ class Finished:
 Event = Started | Measuring | Measured | Identifying | Identified | Finished
 
 
-def prepare_scan(store: Store, settings: Settings, request: ScanRequest, now: float) -> Prepared:
-    """Authorise and plan. Raises UserError for a mistake in the request and Refused when no grant allows it."""
+def prepare_scan(store: Store, settings: Settings, request: ScanRequest, now: float, *, policy: Policy | None) -> Prepared:
+    """Authorise and plan. Raises UserError for a mistake in the request and Refused when no grant allows it.
+
+    `policy` is that of the store's workspace, which the caller knows: what is found is judged by it. None: by none.
+    """
     check_engine(request.engine)
     check_level(request.level)
     check_texts(request)
@@ -157,14 +157,15 @@ def prepare_scan(store: Store, settings: Settings, request: ScanRequest, now: fl
     options = choose_options(request, allowed)
     plan = make_plan(allowed.addresses, ports, rate=sending_rate(allowed, options, ports), seed=request.seed)
     plan.shard(*request.shard)
-    policy, warning = try_policy(settings.home)
-    return Prepared(
-        request, allowed, plan, options, settings.vantage, None, left_out, settings.home, policy=policy, warning=warning
-    )
+    return Prepared(request, allowed, plan, options, settings.vantage, None, left_out, settings.home, policy=policy)
 
 
-def prepare_resume(store: Store, run_text: str, request: ScanRequest, now: float, home: Path | None = None) -> Prepared:
-    """Take up an earlier run where it stopped: its own plan, authorised again, with the limits of this command."""
+def prepare_resume(
+    store: Store, run_text: str, request: ScanRequest, now: float, home: Path | None = None, *, policy: Policy | None
+) -> Prepared:
+    """Take up an earlier run where it stopped: its own plan, authorised again, with the limits of this command; `policy` as for
+    a new scan.
+    """
     if request.targets or request.ports or request.top or request.udp:
         raise UserError("a resumed scan keeps its targets and ports", where="--resume", hint="reconshield scan --resume latest")
     run = find_run(store, run_text)
@@ -189,9 +190,8 @@ def prepare_resume(store: Store, run_text: str, request: ScanRequest, now: float
         raise Refused(
             f"the grants no longer cover {beyond.text(3)}. Nothing was sent.", hint="reconshield grant list, or scan anew"
         )
-    policy, warning = try_policy(home) if home else (None, None)
     options = choose_options(request, targets)
-    return Prepared(request, targets, plan, options, run.vantage, run, home=home, policy=policy, warning=warning)
+    return Prepared(request, targets, plan, options, run.vantage, run, home=home, policy=policy)
 
 
 def authorise(store: Store, request: ScanRequest, now: float) -> Targets:

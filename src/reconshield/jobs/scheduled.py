@@ -151,9 +151,9 @@ def begin(store: Store, settings: Settings, occurrence: Occurrence, dark: Addres
     """The run of an occurrence: the one it has, or a new one. Raises nothing that a user could have caused."""
     try:
         if occurrence.run:
-            prepared = prepare_resume(store, occurrence.run, ScanRequest(()), now, settings.home)
+            prepared = prepare_resume(store, occurrence.run, ScanRequest(()), now, settings.home, policy=None)
             return Begun(occurrence.run, prepared.plan.blocks)
-        prepared = prepare_scan(store, settings, scan_request(occurrence.request, dark), now)
+        prepared = prepare_scan(store, settings, scan_request(occurrence.request, dark), now, policy=None)
         with store.together() as one:
             run = begin_run(one, prepared, now)
             kept.change_occurrence(one, occurrence.schedule, occurrence.slot, run=run.id)
@@ -181,7 +181,8 @@ def measure(
     stop, last = threading.Event(), Progress(0, 0, 0.0, 0, None, None)
     slowed: dict[str, None] = {}
     try:
-        prepared = take_share(prepare_resume(store, run_id, ScanRequest((), rate=rate), clock(), settings.home), share)
+        whole = prepare_resume(store, run_id, ScanRequest((), rate=rate), clock(), settings.home, policy=None)
+        prepared = take_share(whole, share)
     except UserError as error:
         return Part(problem=error.message)
     for event in measure_blocks(store, prepared, run_id, stop):
@@ -212,7 +213,7 @@ def identify(store: Store, settings: Settings, run_id: str, until: float | None,
     """Find out what answers on the open endpoints that have no service yet, and ask again where something fell silent."""
     stop = threading.Event()
     try:
-        prepared = prepare_resume(store, run_id, ScanRequest(()), clock(), settings.home)
+        prepared = prepare_resume(store, run_id, ScanRequest(()), clock(), settings.home, policy=None)
     except UserError as error:
         return Part(problem=error.message)
     run = find_run(store, run_id)

@@ -12,8 +12,7 @@ from reconshield.web.call import Call
 def prepare(call: Call, request: ScanRequest) -> Prepared:
     """Authorise and plan. What the visitor may not measure is refused, and the refusal is in the audit log under their name."""
     mine = replace(request, exempt_own=False, actor=call.actor, authorized_by=None)
-    prepared = prepare_scan(call.store, call.settings, mine, call.now)
-    return replace(prepared, policy=call.policy()[0])
+    return prepare_scan(call.store, call.settings, mine, call.now, policy=call.policy()[0])
 
 
 def start(call: Call, request: ScanRequest) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any, Literal, TypedDict, cast
 
 from fastapi import Path
@@ -163,8 +162,8 @@ def resume_scan(call: ApiOperator, run: RunId, wish: Limits) -> Made[StatePart]:
     live = call.site.live.state(call.who.workspace, found.id)
     if live is not None and live.phase != "ended":
         raise Conflict("this run is being measured", where=found.id, hint="watch it, or stop it first")
-    prepared = prepare_resume(call.store, found.id, request_of(call, wish), call.now, call.settings.home)
-    prepared = replace(prepared, policy=call.policy()[0])
+    request, policy = request_of(call, wish), call.policy()[0]
+    prepared = prepare_resume(call.store, found.id, request, call.now, call.settings.home, policy=policy)
     return started(call, call.site.live.start(call.store, prepared, call.actor))
 
 

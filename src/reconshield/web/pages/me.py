@@ -29,6 +29,7 @@ from reconshield.web.call import Call
 from reconshield.web.door import Anyone
 from reconshield.web.failures import Missing
 from reconshield.web.frame import page
+from reconshield.web.policies import current_policy
 from reconshield.web.visitors import REASON
 
 ROUTER = APIRouter(include_in_schema=False)
@@ -88,7 +89,8 @@ def begin(call: Call, store: Store, address: str) -> str:
         actor=actor,
     )
     request = ScanRequest(targets=(address,), top=PORTS, level=LEVEL, manner="polite", exempt_own=False, actor=actor)
-    return call.site.live.start(store, prepare_scan(store, call.site.settings, request, call.now), actor)
+    policy, _ = current_policy(call.site.policy_path(store.workspace))
+    return call.site.live.start(store, prepare_scan(store, call.site.settings, request, call.now, policy=policy), actor)
 
 
 def refuse_if_off(call: Call) -> None:

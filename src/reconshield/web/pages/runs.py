@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -106,8 +105,9 @@ def resume_run(call: Operator, run_id: str) -> Response:
     try:
         request = ScanRequest((), exempt_own=False, actor=call.actor)
         refuse_running(call, run)
-        prepared = prepare_resume(call.store, run.id, request, call.now, call.settings.home)
-        call.site.live.start(call.store, replace(prepared, policy=call.policy()[0]), call.actor)
+        policy = call.policy()[0]
+        prepared = prepare_resume(call.store, run.id, request, call.now, call.settings.home, policy=policy)
+        call.site.live.start(call.store, prepared, call.actor)
     except StoreError:
         raise
     except UserError as error:
