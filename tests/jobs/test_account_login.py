@@ -8,7 +8,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import text
 
 from jobs.people import CAFE, DAY, HOME, HOUR, NOW, PASSWORD, code_at, events, first_admin, member, sign_in, with_totp
-from reconshield.access import LIMITS, LoginRefused, NewSession, Role, Throttled, TotpWanted
+from reconshield.access import LIMITS, LoginRefused, NewSession, Role, Throttled, TotpWanted, match_totp
 from reconshield.errors import UserError
 from reconshield.jobs.accounts import (
     begin_totp,
@@ -23,8 +23,11 @@ from reconshield.jobs.accounts import (
     passwords,
     remove_member,
 )
+from reconshield.jobs.accounts.sessions import known_account
 from reconshield.store import accounts, audit
 from reconshield.store.db import Store, open_store
+
+MATCH = "reconshield.jobs.accounts.second_factor.match_totp"
 
 
 @pytest.fixture
@@ -293,6 +296,22 @@ def test_the_second_factor_begins_only_with_a_secret_and_its_code(store: Store, 
     confirm_totp(store, ada.visitor, good.lower(), code_at(good, NOW - 30), NOW)
     with pytest.raises(UserError, match="already"):
         begin_totp(store, ada.visitor)
+
+
+def test_of_two_who_confirm_a_second_factor_at_once_the_first_one_wins(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = first_admin(store)
+    mine, theirs = begin_totp(store, ada.visitor), begin_totp(store, ada.visitor)
+
+    def slow_match(secret: str, code: str, now: float, last: int | None) -> int | None:
+        monkeypatch.setattr(MATCH, match_totp)
+        confirm_totp(store, ada.visitor, mine, code_at(mine, NOW), NOW)  # the other window is quicker
+        return match_totp(secret, code, now, last)
+
+    monkeypatch.setattr(MATCH, slow_match)
+    with pytest.raises(UserError, match="already"):
+        confirm_totp(store, ada.visitor, theirs, code_at(theirs, NOW), NOW)
+    assert known_account(store, "Ada").totp_secret == mine
+    assert events(store).count("totp-begun") == 1
 
 
 def test_the_second_factor_ends_with_the_password(store: Store) -> None:

@@ -81,10 +81,17 @@ def renew_hash(store: Store, account_id: str, old: str, new: str) -> None:
         connection.execute(update(ACCOUNTS).where(*where).values(password=new))
 
 
-def set_totp(store: Store, account_id: str, secret: str | None, step: int | None) -> None:
+def add_totp(store: Store, account_id: str, secret: str, step: int) -> bool:
+    """Keep the second factor of an account; False when it has one, also from somebody at this very moment."""
+    without = (ACCOUNTS.c.id == account_id, ACCOUNTS.c.totp_secret.is_(None))
     with store.begin() as connection:
-        values = {"totp_secret": secret, "totp_step": step}
-        connection.execute(update(ACCOUNTS).where(ACCOUNTS.c.id == account_id).values(values))
+        done = connection.execute(update(ACCOUNTS).where(*without).values(totp_secret=secret, totp_step=step))
+        return done.rowcount == 1
+
+
+def end_totp(store: Store, account_id: str) -> None:
+    with store.begin() as connection:
+        connection.execute(update(ACCOUNTS).where(ACCOUNTS.c.id == account_id).values(totp_secret=None, totp_step=None))
 
 
 def use_totp_step(store: Store, account_id: str, step: int) -> bool:

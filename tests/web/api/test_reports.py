@@ -34,8 +34,8 @@ NMAP = b"""<?xml version="1.0"?>
 <runstats><finished time="1700000010" exit="success"/><hosts up="1" down="0" total="1"/></runstats></nmaprun>"""
 
 
-def take_in(program: Any, **more: Any) -> Any:
-    return program.ask("POST", "/imports", files={"file": ("../../scan.xml", NMAP)}, **more)
+def take_in(program: Any, name: str = "../../scan.xml", **more: Any) -> Any:
+    return program.ask("POST", "/imports", files={"file": (name, NMAP)}, **more)
 
 
 def test_what_nmap_found_becomes_a_run(program: Make) -> None:
@@ -45,6 +45,7 @@ def test_what_nmap_found_becomes_a_run(program: Make) -> None:
     assert (made.json()["run"]["vantage"], made.json()["summary"]["open"]) == ("dmz", 1)
     assert take_in(operator, data={"vantage": "dmz"}, headers=key).json() == made.json()
     assert take_in(operator, data={"vantage": "lan"}, headers=key).status_code == 422
+    assert take_in(operator, "other.xml", data={"vantage": "dmz"}, headers=key).status_code == 422
     assert len(operator.all("/scans")) == 1
     (service,) = operator.all(f"{made.headers['location']}/services")
     assert (service["ip"], service["port"], service["product"]) == ("192.0.2.7", 110, "Dovecot")

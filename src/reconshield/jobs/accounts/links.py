@@ -232,7 +232,7 @@ def renew(
             succeeded(one, attempt, now)
         accounts.set_password(one, owner.id, kept, now)
         if link.ends_totp:
-            accounts.set_totp(one, owner.id, None, None)
+            accounts.end_totp(one, owner.id)
         ended = sessions.end_sessions(one, owner.id)
         session = open_session(one, owner, role, now, client, agent)
         detail = {"account": owner.name, "by": "link", "sessions_ended": ended, "client": client[:64]}

@@ -38,19 +38,24 @@ def confirm_totp(store: Store, visitor: Visitor, secret: str, code: str, now: fl
     attempts.forget_session(store, visitor.session)
     owner = known_account(store, visitor.account)
     with store.together() as one:
-        accounts.set_totp(one, owner.id, base32, step)
+        if not accounts.add_totp(one, owner.id, base32, step):
+            raise second_refused(visitor)
         sessions.end_other_sessions(one, owner.id, visitor.session)
         audit.append_entry(view(one, visitor.workspace), "totp-begun", {"account": owner.name}, now, visitor.actor)
 
 
 def refuse_second(store: Store, visitor: Visitor) -> None:
     if has_totp(store, visitor):
-        raise UserError("the account has a second factor already", where=visitor.account, hint="end that one first")
+        raise second_refused(visitor)
+
+
+def second_refused(visitor: Visitor) -> UserError:
+    return UserError("the account has a second factor already", where=visitor.account, hint="end that one first")
 
 
 def end_totp(store: Store, visitor: Visitor, password: str, now: float) -> None:
     """Do without the second factor from now on."""
     owner = prove_again(store, visitor, password, now)
     with store.together() as one:
-        accounts.set_totp(one, owner.id, None, None)
+        accounts.end_totp(one, owner.id)
         audit.append_entry(view(one, visitor.workspace), "totp-ended", {"account": owner.name}, now, visitor.actor)

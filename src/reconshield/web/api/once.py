@@ -65,7 +65,7 @@ def repeat(before: kept.Kept, request: str) -> Response:
 
 
 def parts_of(call: Call) -> Iterator[bytes]:
-    """All that makes a request this one: what it asks for, its document, the fields and files of its form."""
+    """All that makes a request this one: what it asks for, its document, the fields of its form, its files and their names."""
     yield call.request.method.encode()
     yield call.request.url.path.encode()
     yield call.body
@@ -74,6 +74,7 @@ def parts_of(call: Call) -> Iterator[bytes]:
     for name, files in sorted(call.uploads.items()):
         for file in files:
             yield name.encode("utf-8", "surrogatepass")
+            yield (file.filename or "").encode("utf-8", "surrogatepass")
             yield digest_of(file.file)
 
 
