@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reconshield.addresses import AddressSet, PortSet, parse_address, parse_target
 from reconshield.errors import UserError
 from reconshield.scan.batch import empty, join_address
-from reconshield.scan.plan import MAX_BLOCK, Plan, choose_block_size, expected_rate, make_plan
+from reconshield.scan.plan import MAX_BLOCK, Plan, choose_block_size, expected_rate, fullest_network, make_plan
 from reconshield.scan.space import AddressSpace
 
 # Small ranges at the odd places: IPv4, the border of the low half, the top of the space, neighbours
@@ -165,6 +165,28 @@ def test_estimate() -> None:
     assert cost.seconds_low == pytest.approx(2.56)
     assert cost.seconds_high == pytest.approx(6.12)
     assert cost.held_back == (9100, 9101)
+    assert plan.estimate(rate=10_000, silent=5.0).seconds_high == pytest.approx(6.12)
+    assert plan.estimate(rate=10_000, silent=5.5).seconds_high == pytest.approx(6.5)
+
+
+@pytest.mark.parametrize(
+    ("targets", "most"),
+    [
+        (("10.0.0.7",), 1),
+        (("10.0.0.7-9", "10.0.0.20-29", "10.0.1.0-11"), 13),
+        (("10.0.0.255-10.0.1.1", "10.0.1.9"), 3),
+        (("10.0.0.200-10.0.1.200",), 201),
+        (("10.0.0.9-10.0.2.9",), 256),
+        (("10.0.0.0/8", "2001:db8::/118"), 1024),
+        (("2001:db8::fff0-2001:db8::ffff", "2001:db8:0:1::/124", "2001:db8::1"), 17),
+    ],
+)
+def test_the_fullest_network(targets: tuple[str, ...], most: int) -> None:
+    area = AddressSet()
+    for text in targets:
+        area |= parse_target(text).addresses or AddressSet()
+    assert fullest_network(area) == most
+    assert fullest_network(AddressSet()) == 0
 
 
 @pytest.mark.parametrize(("rate", "size"), [(0.5, 1), (1000, 250), (20_000, 5000), (5e6, MAX_BLOCK)])

@@ -20,7 +20,7 @@ from reconshield.knowledge.payloads import DATAGRAMS, NOTHING, all_payloads, pay
 from reconshield.model import Observation, State
 from reconshield.scan import connect, udp
 from reconshield.scan.batch import records
-from reconshield.scan.engine import BlockDone, Options, Progress, measure
+from reconshield.scan.engine import BlockDone, Options, Progress, _divide, measure
 from reconshield.scan.plan import Plan
 from reconshield.scan.udp_pace import BURST, FEW, PROOF, SLOWEST, HostErrors, Parked
 from reconshield.scan.work import Work
@@ -223,6 +223,29 @@ def test_both_transports_come_out_block_by_block() -> None:
     assert opened == {(40_021, "tcp"), (40_021, "udp"), (40_022, "udp")}
     assert Counter(key[1] for key in seen) == {"tcp": 100, "udp": 4}
     assert {one.state for one in seen.values()} == {State.OPEN, State.CLOSED}
+
+
+def test_portions_make_one_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines that are started anew for every 21 pairs find the same, and count on."""
+    monkeypatch.setattr("reconshield.scan.engine.PORTION", 21)
+    plan = Plan(AddressSet.of(HOST), PortSet(tcp=((40_000, 40_049),), udp=((40_020, 40_029),)), 3, 7)
+    with recording([40_021], lambda data: b"y"), socket.create_server((HOST, 40_021)):
+        events = list(measure(plan, targets(3, HOST), range(plan.blocks)))
+    done = [event for event in events if isinstance(event, BlockDone)]
+    assert sorted(event.number for event in done) == list(range(plan.blocks))
+    assert sum(event.batch.size for event in done) == 60
+    progress = [event for event in events if isinstance(event, Progress)]
+    assert [each.done for each in progress] == sorted(each.done for each in progress)
+    assert (progress[-1].done, progress[-1].open, progress[-1].answered) == (60, 2, 51)
+
+
+def test_each_transport_has_half_of_a_networks_limit() -> None:
+    """However few of the ports are its own: it asks every address all the same."""
+    plan = Plan(AddressSet.of(HOST), PortSet(tcp=((1, 99),), udp=((53, 53),)), 1, 10)
+    shares = [part.limit(Options(rate=1000, per_host=200, per_net=100), 10) for part in _divide(plan, Options())]
+    assert [pytest.approx((share.rate, share.per_host, share.per_net)) for share in shares] == [(990, 198, 50), (10, 2, 50)]
+    (alone,) = _divide(Plan(AddressSet.of(HOST), ports_of(53), 1, 10), Options())
+    assert alone.limit(Options(), 10).per_net == 100
 
 
 def test_a_limit_is_for_both_transports_together() -> None:

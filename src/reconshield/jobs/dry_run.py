@@ -13,7 +13,7 @@ from reconshield.knowledge.payloads import DATAGRAMS
 from reconshield.knowledge.ports import held_back
 from reconshield.report.result import port_words
 from reconshield.scan import connect, raw, udp
-from reconshield.scan.plan import Estimate
+from reconshield.scan.plan import Estimate, fullest_network
 from reconshield.text import count, duration, plural, rate, size
 
 
@@ -71,10 +71,13 @@ def estimate_plan(prepared: Prepared) -> Estimate:
     frames = tcp * (raw if prepared.options.engine == "raw" else connect).FRAME_BYTES + udp.question_bytes(
         ports, prepared.targets.level
     )
+    rounds, transports = DATAGRAMS if ports.udp else 2, bool(ports.tcp) + bool(ports.udp)
+    silent, per_net = fullest_network(plan.targets - prepared.targets.exempt), prepared.options.per_net
     return plan.estimate(
         rate=sending_rate(prepared.targets, prepared.options, ports),
         frame_bytes=ceil(frames / all_ports),
         retries=(tcp + (all_ports - tcp) * (DATAGRAMS - 1)) / all_ports,
+        silent=silent * rounds * transports / per_net if per_net else 0.0,
     )
 
 

@@ -17,6 +17,7 @@ Pure: nothing is sent and no time is read here. The seed comes from the system's
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 from reconshield.addresses import AddressSet, PortSet, parse_address, text_of
 from reconshield.errors import UserError
 from reconshield.model import Transport
-from reconshield.scan.batch import Batch
+from reconshield.scan.batch import V4_BLOCK, Batch
 from reconshield.scan.order import MAX_SIZE, Order
 from reconshield.scan.space import AddressSpace, PortSpace
 
@@ -147,11 +148,18 @@ class Plan:
         return range(index, self.blocks, count)
 
     def estimate(
-        self, *, rate: float, retries: float = 1, frame_bytes: int = 74, wait: float = 1.0, held_back: Iterable[int] = ()
+        self,
+        *,
+        rate: float,
+        retries: float = 1,
+        frame_bytes: int = 74,
+        wait: float = 1.0,
+        held_back: Iterable[int] = (),
+        silent: float = 0.0,
     ) -> Estimate:
         """Packets sent, bytes and seconds. `rate` in packets a second, `retries` of a silent pair on average, `frame_bytes`
         of a first packet to an IPv4 address (IPv6 has 20 more), `wait` the seconds for the last answers, `held_back` the TCP
-        ports that get no byte.
+        ports that get no byte, `silent` the seconds that the limit of networks takes if no address answers.
         """
         v6_pairs = self._addresses.count_v6 * self.ports.count
         least_bytes = self.size * frame_bytes + v6_pairs * 20
@@ -163,7 +171,7 @@ class Plan:
             bytes_low=least_bytes,
             bytes_high=round(least_bytes * (1 + retries)),
             seconds_low=self.size / rate,
-            seconds_high=most / rate + wait,
+            seconds_high=max(most / rate, silent) + wait,
             held_back=tuple(sorted(port for port in set(held_back) if ("tcp", port) in self.ports)),
         )
 
@@ -214,6 +222,19 @@ def expected_rate(
     if per_host is not None and not targets & exempt:
         limits.append(per_host * targets.count)
     return min(limits)
+
+
+def fullest_network(addresses: AddressSet) -> int:
+    """How many addresses the IPv4 /24 or IPv6 /64 has that has most of them."""
+    counts: Counter[tuple[int, int]] = Counter()
+    for first, last in addresses.ranges:
+        bits = 8 if first >> 32 == V4_BLOCK else 64
+        low, high = first >> bits, last >> bits
+        if high - low > 1:  # one between them is whole, so none has more
+            counts[bits, low + 1] = 1 << bits
+        for number in {low, high}:
+            counts[bits, number] += min(last, (number + 1 << bits) - 1) - max(first, number << bits) + 1
+    return max(counts.values(), default=0)
 
 
 def _check_size(targets: AddressSet, ports: PortSet) -> None:
