@@ -22,6 +22,7 @@ import compileall
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -365,6 +366,7 @@ def make_wire() -> Iterator[Wire]:
             yield Wire(scanner, target, device, far, mac)
 
 
+PEERS = {"sink": ("masscan", "zmap"), "live": ("masscan", "zmap"), "host": ("nmap",), "police": ("masscan", "nmap", "zmap")}
 BENCHES = {"sink": bench_sink, "live": bench_live, "host": bench_host, "police": bench_police, "overhead": bench_overhead}
 
 
@@ -376,6 +378,9 @@ def main() -> int:
     if not can_make_namespaces():
         raise SystemExit("this benchmark needs root, iproute2 and nftables")
     chosen = arguments.rows or ["numpy", *BENCHES]
+    missing = sorted({tool for name in chosen for tool in PEERS.get(name, ()) if shutil.which(tool) is None})
+    if missing:
+        raise SystemExit(f"not installed: {', '.join(missing)}; apt-get install {' '.join(missing)}")
     # A checkout whose catalogue was edited reads every file anew at each start, and where no bytecode may be written every
     # module is compiled; an installed package does neither.
     write_index()

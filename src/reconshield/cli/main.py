@@ -96,8 +96,8 @@ def main() -> None:
     """Run the command line and exit with its code."""
     # NumPy's linear algebra, of which nothing here has any use, would start a thread for each core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Loading makes some hundred thousand objects that stay; looking through them at the usual pace costs a tenth of a second.
-    gc.set_threshold(100_000, 20, 20)
+    # Loading makes some hundred thousand objects that stay; looking through them once costs as much as loading NumPy.
+    gc.set_threshold(300_000, 20, 20)
     # At the end they go with the process; looking through them for cycles first would take as long as a look-up.
     atexit.register(gc.freeze)
     try:

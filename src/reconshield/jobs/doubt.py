@@ -87,9 +87,13 @@ def look_again(
     targets: Targets, options: Options, stop: threading.Event
 ) -> Callable[[list[Endpoint]], dict[Endpoint, Outcome]]:
     """The second look with the limits of a scan."""
-    from reconshield.scan.confirm import confirm
 
-    return lambda places: confirm(targets, places, options, stop)
+    def look(places: list[Endpoint]) -> dict[Endpoint, Outcome]:
+        from reconshield.scan.confirm import confirm
+
+        return confirm(targets, places, options, stop)
+
+    return look
 
 
 def weigh(store: Store, run: Run, crowds: Iterable[Crowd]) -> tuple[Doubt, ...]:

@@ -1,7 +1,8 @@
 """One service -> its risk here, the first advice, and the findings that its facts support.
 
 The scan, the report and `rejudge` all come through here, so the same facts always give the same numbers, and the `port` page's
-base rating and the scan's rating agree because both come from the catalogue by `knowledge.risk`.
+base rating and the scan's rating agree because both come from the catalogue by `knowledge.risk`. The checks, and what is known
+of programs, are loaded with the first service of which anything was learned: most scans of level 2 need neither.
 """
 
 from __future__ import annotations
@@ -9,14 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from reconshield.checks.check import Context, run_checks
-from reconshield.checks.lifespan import find_ended
-from reconshield.checks.rules import CHECKS
 from reconshield.checks.software import read_software
-from reconshield.checks.vulnerability import State, assess
-from reconshield.knowledge.advisories import all_advisories
 from reconshield.knowledge.catalog import find_entry
-from reconshield.knowledge.kev import exploited
 from reconshield.knowledge.ports import held_back, usual_service
 from reconshield.knowledge.records import EndpointEntry, ServiceEntry
 from reconshield.knowledge.risk import UNKNOWN, base_risk, context_point, endpoint_risk
@@ -66,6 +61,9 @@ class Judge:
         rated = self.rate(service)
         if service.confidence is Confidence.GUESS and not service.facts:
             return rated, ()  # nothing was learned; TLS may have been, also where nobody knows what speaks inside it
+        from reconshield.checks.check import Context, run_checks
+        from reconshield.checks.rules import CHECKS
+
         findings = run_checks(CHECKS, service, self.vantage, Context(now=self.now))
         return rated, tuple(replace(f, risk=rated.risk) for f in findings)
 
@@ -103,9 +101,17 @@ def tls_points(service: Service, base: Risk) -> Iterable[Factor]:
 
 def software_points(service: Service, now: float) -> Iterable[Factor]:
     """Points for a program past its end, and for one that is affected by what is known to be exploited: the worst of each."""
+    software = read_software(service)
+    if not software:
+        return
+    from reconshield.checks.lifespan import find_ended
+    from reconshield.checks.vulnerability import State, assess
+    from reconshield.knowledge.advisories import all_advisories
+    from reconshield.knowledge.kev import exploited
+
     for ended in find_ended(service, now)[:1]:
         yield context_point("end-of-life", product=ended.name, version=ended.version)
-    affected = [v for v in assess(read_software(service), all_advisories()) if v.state is State.AFFECTED]
+    affected = [v for v in assess(software, all_advisories()) if v.state is State.AFFECTED]
     if not affected:
         return
     known = [(row.ransomware, v) for v in affected if (row := exploited().get(v.advisory.cve))]

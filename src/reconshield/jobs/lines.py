@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from reconshield.jobs.scan import Event, Finished, Identified, Measured, Started, listed_observations
-from reconshield.report.line_types import Line
 from reconshield.report.lines import (
     doubt_line,
     finding_line,
@@ -15,6 +15,9 @@ from reconshield.report.lines import (
     service_line,
     summary_line,
 )
+
+if TYPE_CHECKING:
+    from reconshield.report.line_types import Line
 
 
 def event_lines(event: Event, run: str, names: Mapping[str, str], *, all_states: bool) -> Iterator[Line]:

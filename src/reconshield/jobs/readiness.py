@@ -46,5 +46,10 @@ def load_judgement() -> None:
 
 def load_identification() -> None:
     load_judgement()
+    import reconshield.checks.lifespan
+    import reconshield.checks.rules
+    import reconshield.checks.vulnerability
     import reconshield.identify.drive
-    import reconshield.identify.probes  # noqa: F401
+    import reconshield.identify.probes
+    import reconshield.knowledge.advisories
+    import reconshield.knowledge.kev  # noqa: F401

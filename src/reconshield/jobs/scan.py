@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconshield.errors import Refused, UserError
 from reconshield.jobs.coverage import is_import
-from reconshield.jobs.doubt import UNPROVEN, find_crowds, look_again, set_aside, weigh
+from reconshield.jobs.doubt import UNPROVEN, Aside, find_crowds, look_again, set_aside, weigh
 from reconshield.jobs.grants import authorise_scan
 from reconshield.jobs.ownership import refuse_owned, this_owner
 from reconshield.jobs.rates import RateHistory
@@ -52,13 +52,16 @@ from reconshield.settings import Settings
 from reconshield.store.db import Store
 from reconshield.store.observations import blocks_done, save_block
 from reconshield.store.runs import Run, claim_run, create_run, find_run, reopen_run
-from reconshield.store.services import endpoints_without_service, save_service
+from reconshield.store.services import add_services, endpoints_without_service, save_service
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from reconshield.jobs.judge import Judge
     from reconshield.policy import Policy
+
+GUESSES = 256
+"""Guesses that are saved in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,9 +319,12 @@ def identify_open(
 
     judge = Judge(run.vantage, run.started)
     aside = set_aside(store, run, crowds, waiting, look_again(prepared.targets, prepared.options, stop), clock())
+    if prepared.targets.level < IDENTIFY_LEVEL:
+        yield from guess_open(store, run, aside, judge, prepared.targets.names, clock)
+        return
     waiting, still = [*aside.waiting, *silent], frozenset(silent)
     yield Identifying(0, len(waiting))
-    for done, service in enumerate(services_of(prepared, waiting, judge, clock, stop), 1):
+    for done, service in enumerate(services_of(prepared, waiting, judge, stop), 1):
         if service.endpoint in still:
             seen = open_late(store, run.id, prepared.plan, service)
             if seen is None:
@@ -333,12 +339,23 @@ def identify_open(
         yield Identifying(done, len(waiting))
 
 
-def services_of(
-    prepared: Prepared, waiting: list[Endpoint], judge: Judge, clock: Callable[[], float], stop: threading.Event
-) -> Iterator[Service]:
-    names = prepared.targets.names
-    if prepared.targets.level < IDENTIFY_LEVEL:
-        return (judge.guess(endpoint, clock(), names.get(endpoint.ip)) for endpoint in waiting)
+def guess_open(
+    store: Store, run: Run, aside: Aside, judge: Judge, names: Mapping[str, str], clock: Callable[[], float]
+) -> Iterator[Identifying | Identified]:
+    """Say what each port usually has. A guess costs no packet and can be made again, so many are saved at once."""
+    total = len(aside.waiting)
+    yield Identifying(0, total)
+    for first in range(0, total, GUESSES):
+        guesses = [judge.guess(place, clock(), names.get(place.ip)) for place in aside.waiting[first : first + GUESSES]]
+        believed = [service for service in guesses if service.endpoint not in aside.must_prove]
+        unproven = [replace(service, note=UNPROVEN) for service in guesses if service.endpoint in aside.must_prove]
+        add_services(store, run.id, [*believed, *unproven])
+        for service in believed:
+            yield Identified(judge.rate(service), (), held_of(service.endpoint))
+        yield Identifying(min(first + GUESSES, total), total)
+
+
+def services_of(prepared: Prepared, waiting: list[Endpoint], judge: Judge, stop: threading.Event) -> Iterator[Service]:
     from reconshield.identify.drive import identify_all
     from reconshield.identify.limits import Limits
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from reconshield.model import ChangeKind, Endpoint, Risk, Service
-from reconshield.report.line_types import ChangeLine, SpokenPart
 from reconshield.report.lines import place_part, risk_part
 from reconshield.report.result import RunHead
 from reconshield.report.rows import Row, Span, wrap
 from reconshield.text import count, iso_time, local_time, printable, width_of
+
+if TYPE_CHECKING:
+    from reconshield.report.line_types import ChangeLine, SpokenPart
 
 SYMBOLS: dict[ChangeKind, tuple[str, str]] = {
     "opened": ("✗", "high"),

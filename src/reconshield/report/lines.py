@@ -6,25 +6,27 @@ The objects are declared in `line_types`; the functions here make them from the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconshield.model import Endpoint, Finding, Observation, Risk, Turn
-from reconshield.report.line_types import (
-    DoubtLine,
-    FactorPart,
-    FindingLine,
-    HeldBackLine,
-    Line,
-    ObservationLine,
-    PlacePart,
-    RiskPart,
-    RunLine,
-    ServiceLine,
-    SummaryLine,
-    TurnPart,
-)
 from reconshield.report.result import Doubt, HeldBack, RatedService, RunHead, RunResult, Summary
 from reconshield.text import bytes_text, iso_time, json_text
+
+if TYPE_CHECKING:
+    from reconshield.report.line_types import (
+        DoubtLine,
+        FactorPart,
+        FindingLine,
+        HeldBackLine,
+        Line,
+        ObservationLine,
+        PlacePart,
+        RiskPart,
+        RunLine,
+        ServiceLine,
+        SummaryLine,
+        TurnPart,
+    )
 
 KEPT = 4096
 """At most so many bytes of one answer go into a line."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from reconshield.detection import Talk
 from reconshield.model import Endpoint, Finding, Observation, Risk, Service
+
+if TYPE_CHECKING:
+    from reconshield.detection import Talk
 
 RunState = Literal["running", "complete", "partial", "failed"]
 
