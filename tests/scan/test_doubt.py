@@ -6,7 +6,7 @@ import pytest
 
 from reconshield.model import Endpoint, Observation, Reason, State
 from reconshield.scan.batch import Batch, from_records
-from reconshield.scan.doubt import USUAL, Crowd, Outcome, choose, find_hosts, find_ports, is_doubtful
+from reconshield.scan.doubt import USUAL, Crowd, Outcome, choose, find_hosts, find_ports, is_doubtful, may_have_crowds
 
 HOST = "10.0.0.5"
 
@@ -31,6 +31,7 @@ def answers(*rows: tuple[str, range, State]) -> Batch:
 def test_hosts(opened: int, closed: int, ports: int, doubtful: bool) -> None:
     seen = answers((HOST, range(1, opened + 1), State.OPEN), (HOST, range(opened + 1, opened + closed + 1), State.CLOSED))
     assert find_hosts(seen, ports) == ([Crowd(ports, opened, ip=HOST)] if doubtful else [])
+    assert may_have_crowds(opened, ports, 1) == doubtful
 
 
 def test_each_host_is_counted_for_itself() -> None:
@@ -46,6 +47,7 @@ def test_each_host_is_counted_for_itself() -> None:
 def test_ports(hosts: int, measured: int, doubtful: bool) -> None:
     seen = answers(*((f"10.0.{number // 250}.{number % 250}", range(25, 26), State.OPEN) for number in range(hosts)))
     assert [crowd.port for crowd in find_ports(seen, measured)] == ([25] if doubtful else [])
+    assert may_have_crowds(hosts, 1, measured) == doubtful
 
 
 def outcomes(**counts: int) -> dict[Endpoint, Outcome]:

@@ -20,8 +20,8 @@ from reconshield.jobs.scan_request import IDENTIFY_LEVEL
 from reconshield.knowledge.ports import held_back, usual_service
 from reconshield.model import Confidence, Endpoint, Rung, Service
 from reconshield.report.result import NOT_BELIEVED, Doubt
-from reconshield.scan.doubt import CONFIRMED_SHARE, Crowd, Outcome, choose, find_hosts, find_ports, is_doubtful
-from reconshield.store.observations import blocks_done, load_observations
+from reconshield.scan.doubt import CONFIRMED_SHARE, Crowd, Outcome, choose, find_hosts, find_ports, is_doubtful, may_have_crowds
+from reconshield.store.observations import blocks_done, count_open_of, load_observations
 from reconshield.store.services import add_services, services
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def find_crowds(store: Store, run: Run, plan: Plan) -> list[Crowd]:
     if not plan.ports.tcp or len(blocks_done(store, run.id)) < plan.blocks:
         return []
     ports = replace(plan.ports, udp=()).count
+    if not may_have_crowds(count_open_of(store, run.id), ports, plan.targets.count):
+        return []
     answers = load_observations(store, run.id)
     return find_hosts(answers, ports) + find_ports(answers, plan.targets.count)
 

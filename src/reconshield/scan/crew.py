@@ -147,6 +147,9 @@ class Crew(Generic[W]):
     def tell(self, why: str) -> None:
         self.put(Slowed(why))
 
+    def finish(self) -> None:
+        """The end of the lane's thread says it: what it has to close is closed before."""
+
     def _live(self) -> None:
         self.make_lane(self, self.tallies[0]).run()
 
@@ -230,7 +233,7 @@ class Child(Generic[W]):
         with suppress(EOFError, ConnectionError):  # the parent is gone: so is the work
             try:
                 self._crew.make_lane(self, self.tally).run()
-                self._far.send(END)
+                self.finish()
             except (EOFError, ConnectionError):
                 raise
             except Exception as failure:  # noqa: BLE001
@@ -249,6 +252,11 @@ class Child(Generic[W]):
 
     def tell(self, why: str) -> None:
         self._far.send(Slowed(why))
+
+    def finish(self) -> None:
+        if not self._has_ended:
+            self._has_ended = True
+            self._far.send(END)
 
     def stopped(self) -> bool:
         return bool(self._numbers[TALLY_SIZE])

@@ -53,6 +53,12 @@ class Crowd:
     port: int | None = None
 
 
+def may_have_crowds(opened: int, ports: int, hosts: int) -> bool:
+    """Whether so many open endpoints can hold a doubtful host or port, of so many TCP ports and hosts that were measured."""
+    host = ports >= LEAST_PORTS and opened >= PORT_SHARE * ports
+    return host or (hosts >= LEAST_HOSTS and opened >= HOST_SHARE * hosts)
+
+
 def find_hosts(answers: Batch, ports: int) -> list[Crowd]:
     """The hosts on which nearly all of the `ports` measured TCP ports are open. `answers` are all observations but silence."""
     if ports < LEAST_PORTS:

@@ -86,11 +86,15 @@ W = TypeVar("W", bound=Job)
 
 
 class World(Protocol[W]):
-    """What a lane sees of the world: the next block or None, where finished ones go, who hears why it is slow, when to stop."""
+    """What a lane sees of the world: the next block or None, where finished ones go, who hears why it is slow, when to stop.
+
+    `finish` is a lane's last word: blocks and counts are as they stay. One that has much to close says it before it closes.
+    """
 
     def take(self) -> W | None: ...
     def give(self, work: W) -> None: ...
     def tell(self, why: str) -> None: ...
+    def finish(self) -> None: ...
     def stopped(self) -> bool: ...
 
 

@@ -70,6 +70,7 @@ class RawLane:
                 self._learn(now)
                 self._rest(now, sent, heard)
             self._account()
+            self._world.finish()  # the kernel takes a tenth of a second to give back packet sockets; nobody need wait for it
 
     def _rest(self, now: float, sent: int, heard: int) -> None:
         """Wait for something to do. A little work is left to become more: columns of a few rows cost as much as long ones."""
