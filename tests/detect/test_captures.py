@@ -75,7 +75,7 @@ def test_every_link_type(link: int, data: bytes) -> None:
 def test_a_link_type_that_nobody_reads_is_named() -> None:
     items = read_all(pcap([Frame(AT, b"x")], link=105))
     assert flows_in(items) == []
-    assert "link type 105 cannot be read" in faults_in(items)[0]
+    assert "link type 105 (802.11) cannot be read" in faults_in(items)[0]
 
 
 def test_ipv6_extension_headers_are_walked() -> None:

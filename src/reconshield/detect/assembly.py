@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.detect.flows import UNRECOGNISED, Flows, FlowState, Mark, Names, new_rows
-from reconshield.detect.headers import ACK, ICMP, ICMP6, RST, SYN, TCP
+from reconshield.detect.headers import ACK, RST, SYN, TCP, UDP
 from reconshield.knowledge.speech import LOOKED_AT, recognise
 
 IDLE = {TCP: 900.0}
@@ -28,6 +28,9 @@ SYSTEM_PORTS = 1024
 
 SWEEP = 30.0
 """Seconds of the capture between two looks for flows that have ended."""
+
+CUT = 1 << 8
+"""A flag beyond those of TCP."""
 
 MOST_OPEN = 400_000
 MOST_FRAGMENTS = 10_000
@@ -109,8 +112,9 @@ class Assembly:
                     self._ports.clear()
                 self._ports[key] = int(row["sport"]), int(row["dport"])
             else:
-                packets["sport"][at], packets["dport"][at] = self._ports.get(key, (0, 0))
-                packets["flags"][at] = ACK
+                known = self._ports.get(key)
+                packets["sport"][at], packets["dport"][at] = known or (0, 0)
+                packets["flags"][at] = 0 if known else ACK
         return packets
 
     def _join(self, stretch: Stretch) -> None:
@@ -177,7 +181,7 @@ class Assembly:
             transport,
             flow_state(flow, begun),
             marks,
-            self.names.number(app_name(flow.said[serves], flow.said[begun])),
+            self.names.number(app_name(flow.said[serves], flow.said[begun], whole=words_whole(flow))),
             flow.octets[begun],
             flow.octets[serves],
             flow.packets[begun],
@@ -204,12 +208,22 @@ def flow_state(flow: Open, begun: int) -> FlowState:
     return FlowState.UNKNOWN
 
 
-def app_name(server: bytes, client: bytes) -> str:
-    """What was spoken, by the first octets of both sides; empty where nothing was said."""
+def words_whole(flow: Open) -> bool:
+    """Whether what was kept of both sides is what they began with: the connection was seen from its beginning, and not cut."""
+    flags = flow.flags[0] | flow.flags[1]
+    return not flags & CUT and bool(flow.key[6] != TCP or flags & SYN)
+
+
+def app_name(server: bytes, client: bytes, *, whole: bool) -> str:
+    """What was spoken, by the first octets of both sides; empty where nothing was said. Octets from somewhere in the middle
+    name a protocol only where both sides agree, and never say that it is none that is known.
+    """
     heard = recognise(server, "server") if server else ()
     asked = recognise(client, "client") if client else ()
     both = [name for name in asked if name in heard]
-    names = both or heard or asked
+    if both or not whole:
+        return both[0] if both else ""
+    names = heard or asked
     return names[0] if names else UNRECOGNISED if server or client else ""
 
 
@@ -292,8 +306,10 @@ def find_beginnings(rows: Array, group: Array) -> tuple[Array, Array]:
 
 
 def sum_sides(rows: Array, side: Array, first: Array) -> list[tuple[Array, Array]]:
-    """Packets, octets and flags of both sides of each stretch."""
-    columns = ((np.ones(rows.size, np.int64), np.add), (rows["octets"], np.add), (rows["flags"], np.bitwise_or))
+    """Packets, octets and flags of both sides of each stretch, with `CUT` where the capture lacks octets to look at."""
+    cut = rows["captured"] < np.minimum(rows["octets"], LOOKED_AT)
+    flags = rows["flags"] | np.where(cut, CUT, 0)
+    columns = ((np.ones(rows.size, np.int64), np.add), (rows["octets"], np.add), (flags, np.bitwise_or))
     masked = [[add.reduceat(np.where(side == which, values, 0), first) for which in (0, 1)] for values, add in columns]
     return [(one, two) for one, two in masked]
 
@@ -317,7 +333,7 @@ def who_began(rows: Array, side: Array, first: Array) -> tuple[Array, Array]:
 
 def first_words(rows: Array, mine: Array, first: Array, data: Array) -> list[bytes]:
     """The first octets that one side of each stretch sent, at most as many as recognition looks at."""
-    speaks = mine & (rows["captured"] > 0) & ~np.isin(rows["transport"], (ICMP, ICMP6)) & (rows["skipped"] == 0)
+    speaks = mine & (rows["captured"] > 0) & np.isin(rows["transport"], (TCP, UDP)) & (rows["skipped"] == 0)
     place = np.where(speaks, np.arange(rows.size), rows.size)
     where = np.minimum.reduceat(place, first)
     begin = rows["payload"][np.minimum(where, rows.size - 1)].tolist()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from reconshield.addresses import PortSet
 from reconshield.detect.ends import Ends
 from reconshield.detect.flows import UNRECOGNISED
+from reconshield.knowledge.speech import RECOGNISED
 from reconshield.policy import Policy, Traffic
 from reconshield.policy.gates import LINK, Gate, find_gates, governed_zones
 
@@ -22,32 +23,31 @@ WRAPPED = frozenset({"tls", "quic"})
 """Names of what wraps other protocols; what is inside stays unseen."""
 
 
+def ids(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 FORMATS: Mapping[str, frozenset[str]] = {
-    "dns": frozenset({"mdns", "llmnr", "netbios-ns"}),
-    "http": frozenset(
-        [
-            "ipp",
-            "winrm",
-            "wsus",
-            "ssdp",
-            "node-exporter",
-            "prometheus",
-            "alertmanager",
-            "grafana",
-            "docker-registry",
-            "http-proxy",
-            "elasticsearch",
-            "couchdb",
-            "etcd",
-            "consul",
-            "airplay",
-            "synology",
-            "splunk",
-            "vault",
-        ]
+    "dns": ids("mdns llmnr netbios-ns"),
+    "http": ids(
+        """airplay alertmanager arangodb bitcoin-rpc chrome-devtools chromecast clickhouse cockpit cockroachdb consul couchbase
+        couchdb cpanel cwmp directadmin docker docker-registry elasticsearch envoy-admin etcd ethereum-rpc flink
+        glassfish-admin grafana haproxy-stats hbase hdfs hive http-proxy i2p impala influxdb intel-amt ipfs ipp jaeger
+        jboss-management jellyfin jenkins-agent jupyter kafka-connect kibana kong-admin kubelet kubernetes loki
+        matrix-federation milvus minio monero neo4j netdata nexus-repository node-exporter node-inspector nomad nsq ollama
+        orientdb otlp papercut plesk plex portainer prometheus proxmox puppet pushgateway qdrant rabbitmq-management ray
+        realtek-upnp riak roku rspamd rundeck sap schema-registry screenconnect selenium-grid solr sonarqube sonos spark
+        splunk ssdp syncthing synology teamcity tidb tor vault veeam weblogic webmin websphere-admin winrm wsdapi wsus yarn
+        zipkin"""
+    ),
+    "tls": ids(
+        """anydesk bacula beats cassandra checkmk-agent citrix-ica docker-swarm fluentd gelf ignite kafka mongodb nomachine nrpe
+        nsca openvpn openwire redis relp rustdesk salt splunk teamviewer vmware-authd winbox zabbix-agent zabbix-server"""
     ),
 }
-"""Services with messages in the format of another: sensors say that DNS or HTTP is spoken there."""
+"""Services with messages in the format of another, or inside it: sensors say that DNS, HTTP or TLS is spoken there. What speaks
+HTTP may also speak it within TLS on the same port.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,14 @@ class Services:
         wrapped = any(tls == "implicit" for _, tls in usual)
         if any(names & FORMATS[name] for name in FORMATS.keys() & set(spoken)):
             return None
-        if names & set(spoken) or (WRAPPED & set(spoken) and wrapped):
+        if WRAPPED & set(spoken) and (wrapped or names & FORMATS["http"]):
+            return None
+        if names & set(spoken):
             return None
         if app == UNRECOGNISED:
-            # Only where the first octets of the usual protocol would have been recognised does their absence mean anything.
-            return f"first octets were no {usual[0][0]} and nothing else that is known" if transport == "tcp" else None
+            # Only where the first octets of all usual protocols would have been recognised does their absence mean anything.
+            told = all(name in RECOGNISED or tls == "implicit" for name, tls in usual)
+            return f"first octets were no {usual[0][0]} and nothing else that is known" if transport == "tcp" and told else None
         return f"{app} was spoken, not {'TLS' if wrapped else usual[0][0]}"
 
 

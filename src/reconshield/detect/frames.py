@@ -30,6 +30,26 @@ LINKS = {
 }
 """Link types (tcpdump.org/linktypes.html) whose frames can be read."""
 
+OTHER_LINKS = {
+    9: "PPP",
+    105: "802.11",
+    127: "802.11 with radiotap",
+    147: "a user's own",
+    189: "USB",
+    192: "PPI",
+    195: "802.15.4",
+    201: "Bluetooth",
+    220: "USB",
+    239: "NFLOG",
+    249: "USB",
+    253: "Netlink",
+}
+
+
+def link_name(link: int) -> str:
+    name = OTHER_LINKS.get(link)
+    return f"{link} ({name})" if name else str(link)
+
 
 @dataclass(frozen=True, slots=True)
 class Frames:
@@ -50,7 +70,10 @@ class Frames:
 class Gathering:
     """Frames of one buffer while it is walked through."""
 
-    first: int
+    first: int = 1
+    """The number of the first frame, where they follow each other."""
+    number: list[int] = field(default_factory=list)
+    """The number of each frame, where they do not."""
     offset: list[int] = field(default_factory=list)
     length: list[int] = field(default_factory=list)
     wire: list[int] = field(default_factory=list)
@@ -65,7 +88,7 @@ class Gathering:
             np.array(self.length, np.int64),
             np.array(self.wire, np.int64),
             np.array(self.at, np.float64),
-            np.arange(self.first, self.first + count, dtype=np.int64),
+            np.array(self.number, np.int64) if self.number else np.arange(self.first, self.first + count, dtype=np.int64),
         )
 
 

@@ -1,20 +1,22 @@
 """From frames to addresses, ports and flags, all frames of a piece at once.
 
-Link header, VLAN tags, IPv4 or IPv6 with its extension headers, TCP or UDP: each step reads some octets of every frame that is
-still in the game and moves on behind them. What a frame does not hold, because it was cut or is something else, is never
-guessed: such frames are counted by what they are. Sources: IEEE 802.1Q, RFC 791, RFC 8200 section 4, RFC 9293 section 3.1.
+Link header (`views`), IPv4 or IPv6 with its extension headers, TCP or UDP, tunnels (`tunnels`): each step reads some octets of
+every frame that is still in the game and moves on behind them. What a frame does not hold, because it was cut or is something
+else, is never guessed: such frames are counted by what they are. Sources: RFC 791, RFC 8200 section 4, RFC 9293 section 3.1.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.detect.frames import Frames
+from reconshield.detect.tunnels import may_carry, open_tunnels
+from reconshield.detect.views import ARP, ETHERNET, V4, V6, View, read_link
 from reconshield.policy.gates import DISCOVERY_TYPES
 
 PACKET = np.dtype(
@@ -43,63 +45,22 @@ and `octets` how many there were on the wire; `flags` and `sequence` are those o
 identification, `skipped` what lies before this fragment in units of 8 octets (0: it has the transport header), `more` that
 others follow."""
 
-V4, V6, ARP = 0x0800, 0x86DD, 0x0806
-VLAN_TAGS = (0x8100, 0x88A8, 0x9100)
-MOST_TAGS, MOST_EXTENSIONS = 4, 8
+LEAST_TYPE = 0x600
+"""Below, the field is a length (IEEE 802.3)."""
+MOST_EXTENSIONS = 8
+MOST_TUNNELS = 3
+"""So deep is looked into tunnels in tunnels."""
 ICMP, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
 FRAGMENT, AUTHENTICATION = 44, 51
+ERRORS = {ICMP: (3, 4, 5, 11, 12), ICMP6: (1, 2, 3, 4)}
+"""ICMP messages about a packet that they quote (RFC 792, RFC 4443)."""
+NOTHING = 59
 EXTENSIONS = (0, 43, FRAGMENT, AUTHENTICATION, 60, 135)
 """IPv6 extension headers: hop-by-hop, routing, fragment, authentication, destination options, mobility."""
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 V4_BLOCK = np.uint64(0xFFFF << 32)
 
-LINK_TYPE_AT = {1: (12, 14), 113: (14, 16), 276: (0, 20)}
-"""Link type -> where the type of what follows stands, and how long the header is."""
-LINK_HEADER = {0: 4, 108: 4}
-"""Headers without a usable type: NULL and LOOP have an address family that differs between systems. The IP version tells."""
-
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Some frames of a piece, and the place in each up to which it has been read."""
-
-    data: Array
-    frame: Array
-    place: Array
-    finish: Array
-    other: Counter[str]
-    """Why frames were left out, for all views of a piece."""
-
-    def keep(self, which: Array, why: str) -> Self:
-        """The frames of `which`; the others are counted under `why`."""
-        if lost := which.size - int(np.count_nonzero(which)):
-            self.other[why] += lost
-            return self.choose(which)
-        return self
-
-    def choose(self, which: Array) -> Self:
-        return replace(self, frame=self.frame[which], place=self.place[which], finish=self.finish[which])
-
-    def needs(self, octets: int | Array) -> Self:
-        """Only the frames that hold so many more octets; the others were cut."""
-        return self.keep(self.place + octets <= self.finish, "cut")
-
-    def skip(self, octets: int | Array) -> Self:
-        return replace(self, place=self.place + octets)
-
-    def number(self, step: int, size: int) -> Array:
-        """A big-endian number, `step` octets on. `needs` must have made sure that it is there."""
-        begin = self.place + step
-        value = self.data[begin].astype(np.uint64)
-        for more in range(1, size):
-            value = value << np.uint64(8) | self.data[begin + more]
-        return np.asarray(value)
-
-    def small(self, step: int, size: int = 1) -> Array:
-        """The same as a signed number, for arithmetic on lengths."""
-        return self.number(step, size).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,38 +72,44 @@ class Packets:
 
 
 def decode(frames: Frames) -> Packets:
-    """All packets of these frames."""
+    """All packets of these frames; of a tunnel itself, and what is in it."""
     other: Counter[str] = Counter()
     whole = np.arange(frames.offset.size)
     view, kind = read_link(View(frames.data, whole, frames.offset, frames.offset + frames.length, other), frames.link)
-    known = (kind == V4) | (kind == V6)
-    if (arp := int(np.count_nonzero(kind == ARP))) or not known.all():
-        other["arp"] += arp
-        other["not ip"] += int(np.count_nonzero(~known)) - arp
-    parts = [read(view.choose(kind == code), frames) for code, read in ((V4, read_v4), (V6, read_v6))]
-    rows = np.concatenate(parts)
+    count_others(kind, other)
+    found = [read_packets(view, kind, frames)]
+    for _ in range(MOST_TUNNELS):
+        view, kind = enter_tunnels(found[-1], frames)
+        if not view.frame.size:
+            break
+        found.append(read_packets(view, kind, frames))
+    rows = np.concatenate(found)
     return Packets(rows[np.argsort(rows["number"], kind="stable")], +other)
 
 
-def read_link(view: View, link: int) -> tuple[View, Array]:
-    """Behind the link header and all VLAN tags: the view there, and the EtherType of what follows in each frame."""
-    if link not in LINK_TYPE_AT:
-        view = view.skip(LINK_HEADER.get(link, 0)).needs(1)
-        version = view.small(0) >> 4
-        return view, np.where(version == 4, V4, np.where(version == 6, V6, 0))
-    at, length = LINK_TYPE_AT[link]
-    view = view.needs(length)
-    kind = view.small(at, 2)
-    view = view.skip(length)
-    for _ in range(MOST_TAGS):
-        tagged = np.isin(kind, VLAN_TAGS)
-        if not tagged.any():
-            break
-        fits = ~tagged | (view.place + 4 <= view.finish)
-        view, kind, tagged = view.keep(fits, "cut"), kind[fits], tagged[fits]
-        kind[tagged] = view.choose(tagged).small(2, 2)
-        view = view.skip(4 * tagged)
-    return view, kind
+def count_others(kind: Array, other: Counter[str]) -> None:
+    """What the frames are that hold no IP packet."""
+    strange = kind[(kind != V4) & (kind != V6)]
+    for code, count in zip(*np.unique(strange, return_counts=True), strict=True):
+        name = "ARP" if code == ARP else f"EtherType 0x{code:04x}" if code >= LEAST_TYPE else "no EtherType"
+        other[name] += int(count)
+
+
+def read_packets(view: View, kind: Array, frames: Frames) -> Array:
+    """The packets that begin where the view stands, where `kind` says that there are some."""
+    return np.concatenate([read(view.choose(kind == code), frames) for code, read in ((V4, read_v4), (V6, read_v6))])
+
+
+def enter_tunnels(rows: Array, frames: Frames) -> tuple[View, Array]:
+    """Those of the packets that carry others: where these begin, and what they are. What is cut in them is only missing."""
+    rows = rows[may_carry(rows["transport"], rows["dport"]) & (rows["skipped"] == 0) & ~rows["more"]]
+    frame, begin = np.searchsorted(frames.number, rows["number"]), rows["payload"]
+    view, kind = open_tunnels(
+        View(frames.data, frame, begin, begin + rows["captured"], Counter()), rows["transport"], rows["dport"]
+    )
+    bridged = kind == ETHERNET
+    inner, inner_kind = read_link(view.choose(bridged), ETHERNET)
+    return View.join([view.choose(~bridged), inner]), np.concatenate([kind[~bridged], inner_kind])
 
 
 def read_v4(view: View, frames: Frames) -> Array:
@@ -166,8 +133,10 @@ def read_v6(view: View, frames: Frames) -> Array:
     rows = new_packets(view, frames)
     for name, step in (("src_hi", 8), ("src_lo", 16), ("dst_hi", 24), ("dst_lo", 32)):
         rows[name] = view.number(step, 8)
-    following = view.small(6)
-    end = view.place + 40 + view.small(4, 2)
+    following, length = view.small(6), view.small(4, 2)
+    # A length of 0 is a jumbogram, or what a network card cuts itself (RFC 2675).
+    large = (length == 0) & (following != NOTHING)
+    end = np.where(large, frames.offset[view.frame] + frames.wire[view.frame], view.place + 40 + length)
     view = view.skip(40)
     for _ in range(MOST_EXTENSIONS):
         extended = np.isin(following, EXTENSIONS) & (rows["skipped"] == 0)
@@ -206,7 +175,7 @@ def read_extension(view: View, rows: Array, following: Array, extended: Array) -
 
 def read_transport(view: View, rows: Array, end: Array) -> Array:
     """Ports, flags and where the payload is; the type of discovery where there are no ports. Later fragments have none of
-    these; they count as octets.
+    these; they count as octets. Errors of ICMP belong to what they quote, and are left out.
     """
     header = np.zeros(rows.size, np.int64)
     first = rows["skipped"] == 0
@@ -218,10 +187,13 @@ def read_transport(view: View, rows: Array, end: Array) -> Array:
     if ported.any():
         part = view.choose(ported)
         rows["sport"][ported], rows["dport"][ported] = part.small(0, 2), part.small(2, 2)
-    messages = (rows["skipped"] == 0) & (rows["transport"] == ICMP6) & (view.place < view.finish)
+    messages = (rows["skipped"] == 0) & np.isin(rows["transport"], (ICMP, ICMP6)) & (view.place < view.finish)
     if messages.any():
-        kind = view.choose(messages).small(0)
-        rows["sport"][messages] = np.where(np.isin(kind, DISCOVERY_TYPES), kind, 0)
+        kind, of = view.choose(messages).small(0), rows["transport"][messages]
+        rows["sport"][messages] = np.where(np.isin(kind, DISCOVERY_TYPES) & (of == ICMP6), kind, 0)
+        errors = np.zeros(rows.size, bool)
+        errors[messages] = np.logical_or.reduce([(of == number) & np.isin(kind, types) for number, types in ERRORS.items()])
+        view, rows, end, header = view.keep(~errors, "error"), rows[~errors], end[~errors], header[~errors]
     tcp = header == 20
     if tcp.any():
         part = view.choose(tcp)

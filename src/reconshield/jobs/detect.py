@@ -49,6 +49,24 @@ PACKED: dict[bytes, Callable[[BufferedReader], BufferedReader]] = {
 """First bytes of packed files, and what unpacks them."""
 
 
+CONVERT = "editcap -F pcap {} new.pcap"
+FOREIGN: dict[bytes, tuple[str, str]] = {
+    b"\x28\xb5\x2f\xfd": ("files packed with zstd", "zstd -d {}"),
+    b"\x04\x22\x4d\x18": ("files packed with lz4", "lz4 -d {}"),
+    b"PK\x03\x04": ("zip archives", "unzip {}"),
+    b"7z\xbc\xaf\x27\x1c": ("7z archives", "7z x {}"),
+    b"PAR1": ("Parquet files", "let the flow log be written as text, or turn the file into JSON or CSV with a database"),
+    b"\x0c\xa5": ("nfcapd files", "give the packets of the exporter, one behind the other"),
+    b"snoop\0\0\0": ("captures of snoop", CONVERT),
+    b"GMBU": ("captures of Network Monitor", CONVERT),
+    b"RTSS": ("captures of Network Monitor", CONVERT),
+    b"\x34\xcd\xb2\xa1": ("captures in the modified format of old Linux systems", CONVERT),
+    b"\xa1\xb2\xcd\x34": ("captures in the modified format of old Linux systems", CONVERT),
+    b"ElfFile\0": ("Windows event logs", "give the log of the firewall, pfirewall.log"),
+}
+"""First bytes of what people have and what is not read: what it is, and what to do."""
+
+
 @dataclass(slots=True)
 class Input:
     """A file that was read: its format, its flows (`records`), the names that clients asked for, the sockets that wait for
@@ -118,7 +136,7 @@ def read_files(
         told(found)
     if not any(found.records or found.names or found.listeners for found in inputs):
         first = inputs[0]
-        what = first.faults[0] if first.faults else "there is no record in it"
+        what = next(iter((*first.faults, *first.notes)), "there is no record in it")
         raise UserError(f"nothing could be read: {what}", where=str(first.path), hint="reconshield detect run --help")
     return tuple(inputs)
 
@@ -192,6 +210,9 @@ def choose_reader(head: bytes, path: Path, format_: str) -> Reader:
             raise UserError(f"unknown format {format_!r}", where=f"--format {format_}", hint=f"--format one of auto, {names}")
         return named
     found = recognise(head[:HEAD])
+    foreign = next((each for magic, each in FOREIGN.items() if head.startswith(magic)), None)
+    if found is None and foreign:
+        raise UserError(f"{foreign[0]} are not read", where=str(path), hint=foreign[1].format(path))
     if found is None:
         what = "the file is empty" if not head.strip() else "this looks like no flow log or capture that can be read"
         raise UserError(what, where=str(path), hint=f"name it: --format one of {names}")

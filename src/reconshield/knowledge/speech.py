@@ -110,6 +110,9 @@ CLIENT = (
     sign("git", rb"[0-9a-f]{4}git-(?:upload|receive)-pack "),
 )
 
+RECOGNISED = frozenset(name for entry in (*SERVER, *CLIENT) for name in entry.services)
+"""Services that at least one side of is known by its first octets."""
+
 
 def recognise(data: bytes, side: Side = "server") -> tuple[str, ...]:
     """Service ids whose way of speaking `data` begins with, the likeliest first, each once; `tls` for a TLS record."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from reconshield.detect.capture import flows_of
 from reconshield.detect.flows import Chunks, Cut, Item, Reader
-from reconshield.detect.frames import LARGEST_FRAME, LINKS, Frames, Gathering, buffers
+from reconshield.detect.frames import LARGEST_FRAME, LINKS, Frames, Gathering, buffers, link_name
 
 MAGICS = {
     b"\xd4\xc3\xb2\xa1": ("<", 1e-6),
@@ -37,7 +37,7 @@ def read_frames(chunks: Chunks) -> Iterator[Frames | Item]:
             order, unit = MAGICS[data[:4]]
             link = struct.unpack_from(f"{order}I", data, 20)[0] & 0xFFFF
             if link not in LINKS:
-                yield Cut(f"link type {link} cannot be read; these can: {', '.join(map(str, LINKS))}")
+                yield Cut(f"link type {link_name(link)} cannot be read")
                 return
             place = FILE_HEADER
         gathering = Gathering(number)

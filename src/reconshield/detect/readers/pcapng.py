@@ -13,7 +13,7 @@ from math import nan
 
 from reconshield.detect.capture import flows_of
 from reconshield.detect.flows import Bad, Chunks, Cut, Item, Reader
-from reconshield.detect.frames import LARGEST_FRAME, LINKS, Frames, Gathering, buffers
+from reconshield.detect.frames import LARGEST_FRAME, LINKS, Frames, Gathering, buffers, link_name
 
 SECTION, INTERFACE, PACKET, SIMPLE, ENHANCED = 0x0A0D0D0A, 1, 2, 3, 6
 MAGIC = 0x1A2B3C4D
@@ -69,7 +69,10 @@ def hand_on(data: bytes, gathered: dict[int, Gathering], refused: dict[int, int]
     for link, gathering in gathered.items():
         yield gathering.frames(data, link)
     for link, count in refused.items():
-        yield Bad("frames", f"{count} of link type {link}, which cannot be read")
+        why = (
+            "whose interface or length is not as said" if link < 0 else f"of link type {link_name(link)}, which cannot be read"
+        )
+        yield Bad("frames", f"{count} {why}")
 
 
 def next_block(data: bytes, place: int, section: Section) -> tuple[int, int, int, int] | str | None:
@@ -121,7 +124,8 @@ def read_block(
     if interface.link not in LINKS:
         refused[interface.link] = refused.get(interface.link, 0) + 1
         return 1
-    gathering = gathered.setdefault(interface.link, Gathering(number))
+    gathering = gathered.setdefault(interface.link, Gathering())
+    gathering.number.append(number)
     gathering.offset.append(start)
     gathering.length.append(length)
     gathering.wire.append(wire)
