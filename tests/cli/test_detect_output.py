@@ -67,3 +67,15 @@ def test_what_cannot_be_written_is_said_before_anything_is_read(home: Path, word
     assert done.code == 2
     assert said in done.err
     assert "records" not in done.err
+
+
+def test_many_of_low_are_summed_up_unless_all_are_wanted(home: Path) -> None:
+    rows = [row for host in range(6) for row in beacon(f"10.40.0.{host}", "203.0.113.36", 123, service="ntp", proto="udp")]
+    (home / "low.log").write_bytes(zeek_conn(rows))
+    words = ("detect", "run", str(home / "low.log"), "--policy", str(home / "reconshield.toml"))
+    short, whole, lines = run(home, *words), run(home, *words, "--all"), run(home, *words, "--json")
+    assert "6 detections of low, by port:" in short.out
+    assert "10.40.0.3" not in short.out
+    assert "10.40.0.3 → 203.0.113.36:123/udp" in whole.out
+    assert "by port" not in whole.out
+    assert sum(json.loads(line)["type"] == "detection" for line in lines.out.splitlines()) == 6

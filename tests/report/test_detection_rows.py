@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from reconshield.report.detections import all_rows, detection_rows, sparkline
+from reconshield.detection import Detection, Evidence, Grade
+from reconshield.report.detections import MOST_GROUPS, all_rows, detection_rows, low_rows, sparkline
 from reconshield.report.rows import plain
 from reconshield.text import width_of
 from report.detected import BEACON, REPORT
@@ -84,3 +85,31 @@ def test_a_sparkline_sums_up_what_does_not_fit() -> None:
     assert sparkline((0, 5, 9), ascii_=True) == "059"
     assert sparkline((1,) * 100) == "█" * 20
     assert sparkline((0, 0)) == "▁▁"
+
+
+def quiet(port: int, number: int, score: int = 30) -> Detection:
+    evidence = (
+        Evidence("rhythm", 20, "every 60 s"),
+        Evidence("direction", 10, "inside to the internet"),
+        Evidence("minus", -5, ""),
+    )
+    return replace(BEACON, src=f"10.0.0.{number}", port=port, evidence=evidence, grade=Grade(score, "low"))
+
+
+def test_low_is_summed_up_by_port_with_the_highest_first_and_the_rest_in_one_line() -> None:
+    found = [quiet(123, number) for number in range(4)] + [quiet(993, number, 20 + number) for number in range(20)]
+    rows = [plain(row).rstrip() for row in low_rows([*found, quiet(5000, 1), quiet(5001, 1)], 80)]
+    assert rows == [
+        "26 detections of low, by port:",
+        "  20-39     20  993/tcp      20 sources, 1 destination: rhythm, direction",
+        "     30      4  123/tcp      4 sources, 1 destination: rhythm, direction",
+        "     30      2  other ports  1 source, 1 destination: rhythm, direction",
+        "",
+    ]
+
+
+def test_many_ports_are_cut_to_a_screen_and_nothing_is_lost() -> None:
+    found = [quiet(port, number) for port in range(1, 41) for number in range(3)]
+    rows = [plain(row) for row in low_rows(found, 80)]
+    assert len(rows) == 1 + MOST_GROUPS + 1 + 1
+    assert sum(int(row.split()[1]) for row in rows[1:-1]) == len(found)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """Detections in the terminal; all of them with --all or in any other format."""
+FEW_LOW = 5
+"""More detections of Low than this are summed up by port."""
 
 
 def check_as(name: str, *, as_json: bool, follow: bool, output: Path | None) -> str:
@@ -115,8 +117,12 @@ def print_detections(call: Invocation, found: Detected, *, everything: bool) -> 
     from reconshield.report.detections import all_rows
 
     matches = found.matches
-    shown = matches.detections if everything else matches.detections[:SHOWN]
-    print_rows(call, all_rows(shown, matches.own[:SHOWN], matches.allowed[:SHOWN], width_of_terminal(), ascii_=call.ascii))
+    low = [each for each in matches.detections if each.grade.rating == "low"]
+    summed = low if len(low) > FEW_LOW and not everything else []
+    listed = [each for each in matches.detections if not summed or each.grade.rating != "low"]
+    shown = listed if everything else listed[:SHOWN]
+    own, allowed = matches.own[:SHOWN], matches.allowed[:SHOWN]
+    print_rows(call, all_rows(shown, own, allowed, width_of_terminal(), ascii_=call.ascii, summed=summed))
     call.print(conclusion(found))
     if len(shown) < len(matches.detections):
         call.suggest("reconshield detect run --all …   every detection")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from reconshield.detection import Detection, Evidence
 from reconshield.report.line_types import DetectionLine, EvidencePart, IndicatorsLine, InputLine
 from reconshield.report.rows import Row, Span, wrap
-from reconshield.text import count, iso_time, local_time, plural, printable, width_of
+from reconshield.text import count, iso_time, local_time, place_text, plural, printable, width_of
 
 SPARKS, DIGITS = "▁▂▃▄▅▆▇█", "0123456789"
 MOST_SPARKS = 24
 LIMIT = 100
+LEAST_SHARED, MOST_GROUPS, MOST_KINDS = 3, 20, 3
 
 
 def detection_id(detection: Detection) -> str:
@@ -87,13 +89,38 @@ def all_rows(
     width: int,
     *,
     ascii_: bool = False,
+    summed: Sequence[Detection] = (),
 ) -> Iterator[Row]:
-    """Detections, then what is ours and what is allowed."""
+    """Detections, then those that are only summed up, what is ours and what is allowed."""
     yield from detection_rows(detections, width, ascii_=ascii_)
     if detections:
         yield []
+    if summed:
+        yield from low_rows(summed, width)
     yield from brief_rows("own scan", own, width)
     yield from brief_rows("allowed", allowed, width)
+
+
+def low_rows(detections: Sequence[Detection], width: int) -> Iterator[Row]:
+    """Detections of Low summed up: a line for each port that several share, and one for all others together."""
+    groups: dict[str, list[Detection]] = {}
+    for detection in detections:
+        groups.setdefault(place_text(detection.port, detection.transport), []).append(detection)
+    shared = {place: group for place, group in groups.items() if len(group) >= LEAST_SHARED}
+    rest = [each for group in groups.values() if len(group) < LEAST_SHARED for each in group]
+    ordered = sorted(shared.items(), key=lambda each: (-max(one.grade.score for one in each[1]), -len(each[1])))
+    rest += [each for _, group in ordered[MOST_GROUPS:] for each in group]
+    told = [*ordered[:MOST_GROUPS], *([("other ports", rest)] if rest else [])]
+    yield [Span(f"{plural(len(detections), 'detection', 'detections')} of low, by port:", "low")]
+    for place, group in told:
+        scores = sorted(each.grade.score for each in group)
+        kinds = Counter(str(entry.kind) for each in group for entry in each.evidence if entry.points > 0)
+        evidence = ", ".join(kind for kind, _ in kinds.most_common(MOST_KINDS))
+        sources, targets = {each.src for each in group}, {each.dst for each in group}
+        ends = f"{plural(len(sources), 'source', 'sources')}, {plural(len(targets), 'destination', 'destinations')}"
+        lead = f"  {f'{scores[0]}-{scores[-1]}' if scores[0] < scores[-1] else scores[0]:>5} {count(len(group)):>6}  "
+        yield from wrap(f"{lead}{place:<11}  ", f"{ends}: {evidence}", width)
+    yield []
 
 
 def brief_rows(label: str, detections: Iterable[Detection], width: int) -> Iterator[Row]:
@@ -104,8 +131,10 @@ def brief_rows(label: str, detections: Iterable[Detection], width: int) -> Itera
 
 
 def endpoint_text(detection: Detection) -> str:
-    host = f"[{detection.dst}]" if ":" in detection.dst else detection.dst
-    return f"{host}:{detection.port}/{detection.transport}"
+    place = place_text(detection.port, detection.transport)
+    if not place[0].isdecimal():
+        return f"{detection.dst} {place}"
+    return f"[{detection.dst}]:{place}" if ":" in detection.dst else f"{detection.dst}:{place}"
 
 
 def extent(detection: Detection) -> str:
