@@ -10,10 +10,11 @@ import pytest
 
 from detect.captures import ACK, SYN, Frame, block, conversation, ethernet, ipv4, ipv6, pcap, tcp, udp
 from detect.reading import flows_in, read_all
-from reconshield.detect.expected import FORMATS, RECOGNISED
+from reconshield.detect.expected import FORMATS
 from reconshield.detect.flows import UNRECOGNISED, Note
 from reconshield.errors import UserError
 from reconshield.jobs.detect import FOREIGN, catalogue_services, detect_files, make_setting
+from reconshield.knowledge.speech import RECOGNISED
 
 AT = 1_760_000_000.0
 WEB = [("client", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), ("server", b"HTTP/1.1 200 OK\r\n\r\n")]
@@ -160,9 +161,9 @@ def test_names_of_services_are_those_of_the_catalogue() -> None:
 
 def test_frames_without_ip_are_told_where_they_are_many() -> None:
     other = [Frame(AT, typed(0x0806, bytes(28)))] * 3 + [Frame(AT, typed(38, bytes(38)))]
-    [note] = [item.text for item in read_all(pcap(other)) if isinstance(item, Note)]
-    assert note == "4 frames hold no IP packet: 3 ARP, 1 no EtherType"
-    assert not [item for item in read_all(pcap(other[:1] + INNER * 2)) if isinstance(item, Note)]
+    [note] = [item.text for item in read_all(pcap([*other, *INNER])) if isinstance(item, Note)]
+    assert note == "frames: 4 hold no IP packet: 3 ARP, 1 no EtherType"
+    assert not [item for item in read_all(pcap(other[:1] + INNER * 3)) if isinstance(item, Note)]
 
 
 def test_frames_of_two_interfaces_keep_their_numbers() -> None:
@@ -188,7 +189,7 @@ def test_formats_that_are_not_read_are_named_with_a_way_out(magic: bytes, tmp_pa
 def test_a_capture_of_arp_alone_says_so(tmp_path: Path) -> None:
     path = tmp_path / "arp.pcap"
     path.write_bytes(pcap([Frame(AT, typed(0x0806, bytes(28)))] * 2))
-    with pytest.raises(UserError, match="2 frames hold no IP packet: 2 ARP"):
+    with pytest.raises(UserError, match="2 hold no IP packet: 2 ARP"):
         detect_files([path], make_setting(None, AT), told=lambda _: None)
 
 

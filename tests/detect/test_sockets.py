@@ -12,6 +12,7 @@ from detect.reading import faults_in, flows_in, pieces
 from reconshield.cli.main import make_app
 from reconshield.detect import sockets as module
 from reconshield.detect.flows import Item, Listening, Mark, Note
+from reconshield.detect.pieces import as_utf8
 from reconshield.detect.readers import recognise
 from reconshield.detect.sockets import read_end
 
@@ -41,7 +42,7 @@ LISTS = {
     "netstat": (NETSTAT.encode(), ("sshd: /usr/sbin", 812), ("systemd-resolve", 601), COMMON),
     "bsd": (NETSTAT_BSD.encode(), None, None, COMMON - {("10.0.0.5", "10.0.0.9", 22, 6, "established", 0)}),
     "windows": (NETSTAT_WINDOWS.encode(), (None, 812), (None, 601), WINDOWS),
-    "powershell": (NETSTAT_WINDOWS.encode("utf-16"), (None, 812), (None, 601), WINDOWS),
+    "powershell": (b"".join(as_utf8([NETSTAT_WINDOWS.encode("utf-16")])), (None, 812), (None, 601), WINDOWS),
     "codepage": (NETSTAT_WINDOWS.encode("cp850"), (None, 812), (None, 601), WINDOWS),
     "crlf": (NETSTAT_WINDOWS.replace("\n", "\r\n").encode(), (None, 812), (None, 601), WINDOWS),
     "lsof": (LSOF.encode(), ("sshd", 812), ("systemd-r", 601), COMMON),

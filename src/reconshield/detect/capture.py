@@ -9,7 +9,7 @@ from reconshield.detect.assembly import Assembly
 from reconshield.detect.flows import Bad, Item, Note
 from reconshield.detect.frames import Frames
 from reconshield.detect.headers import decode
-from reconshield.text import count, plural
+from reconshield.text import count
 
 MOST_NAMED = 4
 SHARE_TOLD = 0.1
@@ -35,4 +35,5 @@ def flows_of(found: Iterator[Frames | Item]) -> Iterator[Item]:
     other.pop("error", None)
     if (strange := other.total()) > frames * SHARE_TOLD:
         listed = ", ".join(f"{count(number)} {name}" for name, number in other.most_common(MOST_NAMED))
-        yield Note(f"{plural(strange, 'frame holds', 'frames hold')} no IP packet: {listed}")
+        what = f"{count(strange)} hold no IP packet: {listed}"
+        yield Note(f"frames: {what}") if strange < frames else Bad("frames", what)

@@ -156,10 +156,18 @@ def confirmation(scene: Scene, number: int, entries: list[Evidence]) -> str:
     return ", or ".join(ways)
 
 
+SOCKETS = {"tcp": "-tnp", "udp": "-unp"}
+CAPTURED = {"1": "icmp", "58": "icmp6"}
+
+
 def next_step(scene: Scene, number: int) -> str:
     """The first command to run: where the traffic comes from, what opens it."""
     src, dst = scene.ends.text(int(scene.ends.src[number])), scene.ends.text(int(scene.ends.dst[number]))
-    option = "-unp" if endpoint_of(scene, number)[1] == "udp" else "-tnp"
+    transport = endpoint_of(scene, number)[1]
+    if transport not in SOCKETS:
+        here, there = (src, dst) if scene.inside[scene.ends.src[number]] else (dst, src)
+        return f"on {here}: tcpdump -ni any host {there} and {CAPTURED.get(transport, f'proto {transport}')}"
+    option = SOCKETS[transport]
     if scene.inside[scene.ends.src[number]]:
         return f"on {src}: ss {option} dst {dst}"
     return f"on {dst}: ss {option} src {src}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from reconshield.detect.flows import Bad, Chunks
+from reconshield.detect.flows import LATEST, Bad, Chunks
 from reconshield.detect.pieces import TooLong, cut_lines
 
 Object = dict[str, Any]
@@ -49,9 +49,11 @@ def first_objects(head: bytes, count: int = 5) -> list[Object]:
 
 
 def read_moment(value: object) -> float:
-    """Unix seconds of a number, its text, or an ISO 8601 time (also with `+0200`); NaN where it is none."""
+    """Unix seconds of a number (of milliseconds, where it would be after 2106), its text, or an ISO 8601 time (also with
+    `+0200`); NaN where it is none.
+    """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if value < LATEST else value / 1000
     if isinstance(value, str):
         try:
             return datetime.fromisoformat(value).timestamp()

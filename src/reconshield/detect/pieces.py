@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from reconshield.detect.flows import Chunks
 
@@ -62,3 +64,18 @@ def gather(chunks: Chunks) -> Iterator[bytes]:
             held, size = [], 0
     if held:
         yield b"".join(held)
+
+
+def as_utf8(chunks: Chunks) -> Iterator[bytes]:
+    """Text of UTF-16 as UTF-8, where the file begins with the mark of it (PowerShell writes so); the mark of UTF-8 left out."""
+    ahead = iter(chunks)
+    begun = b""
+    while len(begun) < len(codecs.BOM_UTF8) and (chunk := next(ahead, b"")):
+        begun += chunk
+    if begun.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        for chunk in chain([begun], ahead):
+            yield decoder.decode(chunk).encode("utf-8", "replace")
+    elif begun:
+        yield begun.removeprefix(codecs.BOM_UTF8)
+        yield from ahead

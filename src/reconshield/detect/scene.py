@@ -22,6 +22,7 @@ from reconshield.detect.flows import Naming
 from reconshield.detect.tally import Chosen, Tally
 from reconshield.detection import Evidence
 from reconshield.policy import Policy
+from reconshield.text import place_text
 
 Array = NDArray[Any]
 Explain = Callable[[int], Evidence]
@@ -157,4 +158,4 @@ def endpoint_of(scene: Scene, number: int) -> tuple[int, str]:
 
 def service_text(scene: Scene, port: int, transport: str) -> str:
     usual = scene.setting.services.at(port, transport)
-    return usual[0][0] if usual else f"{port}/{transport}"
+    return usual[0][0] if usual else place_text(port, transport)

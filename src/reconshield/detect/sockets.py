@@ -9,7 +9,6 @@ change is taken, and said.
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
@@ -108,8 +107,8 @@ class Sockets:
 
 
 def read_sockets(chunks: Chunks) -> Iterator[tuple[int, str] | Bad]:
-    """The lines of a list with their numbers, as text; also of one that PowerShell wrote in UTF-16."""
-    for piece in cut_lines(as_utf8(chunks)):
+    """The lines of a list with their numbers, as text."""
+    for piece in cut_lines(chunks):
         if isinstance(piece, TooLong):
             yield Bad(f"line {piece.line}", "the line is longer than 1 MiB")
             continue
@@ -118,26 +117,9 @@ def read_sockets(chunks: Chunks) -> Iterator[tuple[int, str] | Bad]:
             yield number, line[:MOST_LINE]
 
 
-def as_utf8(chunks: Chunks) -> Iterator[bytes]:
-    """The same text in UTF-8 where the file begins with the mark of UTF-16."""
-    decoder, begun = None, b""
-    for chunk in chunks:
-        if decoder is None and len(begun) < 2:
-            begun += chunk
-            if len(begun) < 2:
-                continue
-            chunk = begun  # noqa: PLW2901 - with the single byte that came before
-            if begun.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                decoder = codecs.getincrementaldecoder("utf-16")("replace")
-        yield decoder.decode(chunk).encode("utf-8", "replace") if decoder else chunk
-    if len(begun) < 2:
-        yield begun
-
-
 def head_lines(head: bytes) -> list[str]:
     """The first lines of a list, for recognising it."""
-    wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    lines = head[: 1 << 14].decode("utf-16" if wide else "utf-8", "replace").splitlines()[:200]
+    lines = head[: 1 << 14].decode("utf-8", "replace").splitlines()[:200]
     return [line[:MOST_HEAD] for line in lines]
 
 

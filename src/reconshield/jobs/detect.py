@@ -27,6 +27,7 @@ from reconshield.detect.fallen_silent import Watched, fallen_silent
 from reconshield.detect.flows import Bad, Cut, Flows, Item, Listening, Naming, Note, Reader
 from reconshield.detect.indicators import Indicators
 from reconshield.detect.match import Matches, match
+from reconshield.detect.pieces import as_utf8
 from reconshield.detect.readers import READERS, recognise
 from reconshield.detect.scene import PortUse, Setting
 from reconshield.detect.suppress import suppress
@@ -136,7 +137,7 @@ def read_files(
         told(found)
     if not any(found.records or found.names or found.listeners for found in inputs):
         first = inputs[0]
-        what = next(iter((*first.faults, *first.notes)), "there is no record in it")
+        what = first.faults[0] if first.faults else "there is no record in it"
         raise UserError(f"nothing could be read: {what}", where=str(first.path), hint="reconshield detect run --help")
     return tuple(inputs)
 
@@ -195,8 +196,7 @@ def pieces_of(file: BufferedReader, found: Input) -> Generator[bytes, None, None
     unpack = next((unpack for magic, unpack in PACKED.items() if start.startswith(magic)), None)
     source = unpack(file) if unpack else file
     try:
-        while piece := source.read1(CHUNK):
-            yield piece
+        yield from as_utf8(iter(lambda: source.read1(CHUNK), b""))
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         found.fault(f"the packed file ends or breaks early: {error}")
 

@@ -115,7 +115,8 @@ def add_line(builder: Builder, layout: Layout | None, text: str, number: int, re
     if len(values) < len(layout.names):
         raise ValueError(f"not {len(layout.names)} fields")
     row = dict(zip(layout.names, map(str.strip, values), strict=True))
-    if row["Proto"].lower() in NOT_IP:
+    name = row["Proto"].lower()
+    if name in NOT_IP or (name.isdecimal() and len(name) > 3):  # ra -nn writes an EtherType
         return False
     builder.add(read_flow(row, number, remarks))
     return True

@@ -38,6 +38,7 @@ STAMP = re.compile(
     rb"\s*(?:<\d{1,3}>)?(?:1 )?(?:\w+\s*:\w+\s*: )?(?:"
     rb"(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)(?=\s)"
     rb"|(?P<month>[A-Z][a-z]{2})\s+(?P<day>\d{1,2})\s+(?:(?P<year>\d{4})\s+)?(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)(?=\s)"
+    rb"|[A-Z][a-z]{2} (?P<cmonth>[A-Z][a-z]{2})\s+(?P<cday>\d{1,2}) (?P<cclock>\d\d:\d\d:\d\d) (?P<cyear>\d{4})(?=\s)"
     rb"|(?P<epoch>\d{9,10}\.\d{1,9})(?=\s)"
     rb"|\[[A-Z][a-z]{2} (?P<bmonth>[A-Z][a-z]{2})\s+(?P<bday>\d{1,2}) (?P<bclock>\d\d:\d\d:\d\d) (?P<byear>\d{4})\]"
     rb")"
@@ -196,7 +197,7 @@ class Clock:
         if "epoch" in text:
             return float(text["epoch"])
         self._zoneless = True
-        b = "b" if "bmonth" in text else ""
+        b = next((kind for kind in "bc" if f"{kind}month" in text), "")
         month, day, clock = MONTHS.get(text[f"{b}month"], 0), int(text[f"{b}day"]), text[f"{b}clock"]
         if year := text.get(f"{b}year"):
             return read_local(f"{year}-{month}-{day}", clock)

@@ -115,7 +115,9 @@ COUNTS = (("sent", "orig_bytes"), ("received", "resp_bytes"), ("sent_packets", "
 def recognises(head: bytes) -> bool:
     """A header that names the columns of a connection."""
     lines: Sequence[bytes] = head.split(b"\n", 12)[:12]
-    return any(line.lstrip().startswith(b"#fields") and b"id.orig_h" in line and b"conn_state" in line for line in lines)
+    path = any(line.split()[:2] == [b"#path", b"conn"] for line in lines)
+    signs = (b"id.orig_h", b"id.resp_p", b"proto") if path else (b"id.orig_h", b"conn_state")
+    return any(line.lstrip().startswith(b"#fields") and all(sign in line for sign in signs) for line in lines)
 
 
 READER = Reader("zeek-conn", "Zeek conn.log (TSV)", recognises, read)
