@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from detect.captures import ACK, SYN, Frame, block, conversation, ethernet, ipv4, ipv6, pcap, tcp, udp
-from detect.reading import flows_in, read_all
+from detect.captures import ACK, SYN, Frame, block, conversation, ethernet, ipv4, ipv6, pcap, pcapng, tcp, udp
+from detect.reading import faults_in, flows_in, read_all
 from reconshield.detect.expected import FORMATS
 from reconshield.detect.flows import UNRECOGNISED, Note
 from reconshield.errors import UserError
@@ -196,3 +196,28 @@ def test_a_capture_of_arp_alone_says_so(tmp_path: Path) -> None:
 def test_a_retransmitted_beginning_is_one_flow() -> None:
     syn = Frame(AT, ethernet(ipv4("10.0.0.5", "10.0.0.9", 6, tcp(40_000, 80, SYN, sequence=9))))
     assert len(flows_in(read_all(pcap([syn, Frame(AT + 1, syn.data), Frame(AT + 3, syn.data)])))) == 1
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_packets_that_were_mixed_up_are_one_flow(at: int) -> None:
+    mixed = [INNER[1], INNER[0], *INNER[3:1:-1], *INNER[4:]]
+    flows = flows_in(read_all(pcap(mixed) if at else pcapng(mixed)))
+    assert [(flow["src"], flow["app"], flow["octets"]) for flow in flows] == [("10.0.0.5", "http", (27, 19))]
+
+
+def test_the_same_packets_from_two_interfaces_are_one_flow() -> None:
+    parts = [block("<", 0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))]
+    parts += [block("<", 1, struct.pack("<HHI", link, 0, 0)) for link in (1, 101)]
+    for number, frame in enumerate(INNER):
+        for interface, data in ((0, frame.data), (1, frame.data[14:])):
+            parts.append(block("<", 6, struct.pack("<IIIII", interface, 0, number, len(data), len(data)) + data))
+    [flow] = flows_in(read_all(b"".join(parts)))
+    assert (flow["packets"], flow["app"]) == ((8, 6), "http")
+
+
+@pytest.mark.parametrize(("kept", "whole"), [(67, False), (68, True)])
+def test_frames_of_ipv6_cut_behind_the_flags_of_tcp_are_packets(kept: int, whole: bool) -> None:
+    frames = conversation(AT, "2001:db8::1", 40_000, "2001:db8::2", 80, WEB)
+    items = read_all(pcap([Frame(frame.at, frame.data[:kept], len(frame.data)) for frame in frames]))
+    assert [(flow["state"], flow["octets"]) for flow in flows_in(items)] == ([("established", (27, 19))] if whole else [])
+    assert bool(faults_in(items)) is not whole

@@ -41,7 +41,9 @@ Key = tuple[int, ...]
 
 @dataclass(slots=True)
 class Open:
-    """A flow that may go on. Side 0 is the endpoint with the lower number; `begun` the side that began, -1 while a guess."""
+    """A flow that may go on. Side 0 is the endpoint with the lower number; `begun` the side that began, -1 while a guess;
+    `asked` the sequence number of the SYN that began it, -1 where there was none.
+    """
 
     key: Key
     first: float
@@ -49,6 +51,7 @@ class Open:
     number: int
     begun: int
     guess: int
+    asked: int
     packets: list[int]
     octets: list[int]
     flags: list[int]
@@ -66,6 +69,7 @@ class Stretch:
     number: int
     begun: int
     guess: int
+    asked: int
     packets: tuple[int, int]
     octets: tuple[int, int]
     flags: tuple[int, int]
@@ -83,8 +87,10 @@ class Assembly:
         self._now = self._swept = 0.0
 
     def add(self, packets: Array, data: Array) -> Flows:
-        """Take in the packets of a piece, in the order of the file; gives the flows that have ended since."""
+        """Take in the packets of a piece, mixed up as card queues and merging leave them; gives the flows that have ended."""
         if packets.size:
+            if (np.diff(packets["at"]) < 0).any():
+                packets = packets[np.argsort(packets["at"], kind="stable")]
             packets = self._give_ports(packets)
             for stretch in cut_stretches(packets, data):
                 self._join(stretch)
@@ -119,7 +125,9 @@ class Assembly:
 
     def _join(self, stretch: Stretch) -> None:
         flow = self._open.get(stretch.key)
-        if flow is not None and (stretch.fresh or stretch.first - flow.last > idle_after(stretch.key)):
+        repeated = flow is not None and stretch.asked >= 0 and stretch.asked == flow.asked
+        fresh = stretch.fresh and not repeated
+        if flow is not None and (fresh or stretch.first - flow.last > idle_after(stretch.key)):
             self._done.append(flow)
             flow = None
         if flow is None:
@@ -130,6 +138,7 @@ class Assembly:
                 stretch.number,
                 stretch.begun,
                 stretch.guess,
+                stretch.asked,
                 list(stretch.packets),
                 list(stretch.octets),
                 list(stretch.flags),
@@ -242,8 +251,8 @@ def cut_stretches(packets: Array, data: Array) -> list[Stretch]:
     begun, guess = who_began(rows, side, first)
     last = np.fmax.reduceat(rows["at"], first)
     stretches = [
-        Stretch(key, bool(new), at, until, number, who, maybe, packets_, octets, flags, words)
-        for key, new, at, until, number, who, maybe, packets_, octets, flags, words in zip(
+        Stretch(key, bool(new), at, until, number, who, maybe, syn, packets_, octets, flags, words)
+        for key, new, at, until, number, who, maybe, syn, packets_, octets, flags, words in zip(
             keys,
             fresh[first].tolist(),
             np.fmin.reduceat(rows["at"], first).tolist(),
@@ -251,6 +260,7 @@ def cut_stretches(packets: Array, data: Array) -> list[Stretch]:
             rows["number"][first].tolist(),
             begun.tolist(),
             guess.tolist(),
+            np.where(is_syn(rows[first]), rows["sequence"][first].astype(np.int64), -1).tolist(),
             *(zip(one.tolist(), two.tolist(), strict=True) for one, two in sums),
             zip(*said, strict=True),
             strict=True,
@@ -290,18 +300,23 @@ def number_ends(ends: tuple[Array, ...], transport: Array) -> Array:
     return numbers
 
 
+def is_syn(rows: Array) -> Array:
+    """Which packets ask for a connection."""
+    return np.asarray((rows["transport"] == TCP) & (rows["flags"] & (SYN | ACK) == SYN))
+
+
 def find_beginnings(rows: Array, group: Array) -> tuple[Array, Array]:
     """Where a stretch begins, and which of them are new flows for certain: a SYN of another connection, or a long silence."""
     begins = np.diff(group, prepend=-1) != 0
     place = np.arange(rows.size)
     start = np.maximum.accumulate(np.where(begins, place, 0))
-    is_syn = (rows["transport"] == TCP) & (rows["flags"] & (SYN | ACK) == SYN)
-    earlier = np.maximum.accumulate(np.where(is_syn, place, -1))
+    begin = is_syn(rows)
+    earlier = np.maximum.accumulate(np.where(begin, place, -1))
     earlier = np.concatenate([[-1], earlier[:-1]])
     repeated = (earlier >= start) & (rows["sequence"][np.maximum(earlier, 0)] == rows["sequence"])
     silence = np.diff(rows["at"], prepend=rows["at"][:1])
     idle = np.where(rows["transport"] == TCP, IDLE[TCP], IDLE_OTHERS)
-    fresh = (is_syn & ~repeated) | (~begins & (silence > idle))
+    fresh = (begin & ~repeated) | (~begins & (silence > idle))
     return begins | fresh, fresh
 
 

@@ -177,11 +177,12 @@ def read_transport(view: View, rows: Array, end: Array) -> Array:
     """Ports, flags and where the payload is; the type of discovery where there are no ports. Later fragments have none of
     these; they count as octets. Errors of ICMP belong to what they quote, and are left out.
     """
-    header = np.zeros(rows.size, np.int64)
+    header, needed = np.zeros(rows.size, np.int64), np.zeros(rows.size, np.int64)
     first = rows["skipped"] == 0
-    for transport, needed in ((TCP, 20), (UDP, 8), (SCTP, 12)):
-        header[first & (rows["transport"] == transport)] = needed
-    fits = (view.place + header <= view.finish) | (header == 0)
+    for transport, length, least in ((TCP, 20, 14), (UDP, 8, 4), (SCTP, 12, 4)):
+        here = first & (rows["transport"] == transport)
+        header[here], needed[here] = length, least
+    fits = (view.place + needed <= view.finish) | (needed == 0)
     view, rows, end, header = view.keep(fits, "cut"), rows[fits], end[fits], header[fits]
     ported = header > 0
     if ported.any():
