@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from reconshield.errors import Refused, UserError
+from reconshield.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,7 +78,8 @@ def print_error(error: UserError) -> None:
     if error.hint:
         lines.append("  next   " + error.hint.replace("\n", "\n         "))
     lines += [f"  log    {note}" for note in getattr(error, "__notes__", ())]
-    text = "\n".join(lines) + "\n"
+    # What a user typed or a file said may hold what a terminal obeys.
+    text = "".join(c if c == "\n" or c.isprintable() else printable(c, None) for c in "\n".join(lines)) + "\n"
     if wants_ascii(sys.stderr, os.environ):
         text = text.translate(ASCII_FORM)
     sys.stderr.write(text)

@@ -9,8 +9,12 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
+import io
 import os
+import re
+import shlex
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,6 +61,7 @@ def root(
         color=not no_color and wants_colour(sys.stdout, os.environ),
         ascii=wants_ascii(sys.stdout, os.environ),
     )
+    write_utf8()
 
 
 def make_app(verb: str | None = None) -> typer.Typer:
@@ -100,6 +105,7 @@ def main() -> None:
     gc.set_threshold(300_000, 20, 20)
     # At the end they go with the process; looking through them for cycles first would take as long as a look-up.
     atexit.register(gc.freeze)
+    prepare_streams()
     try:
         words = hoist_globals(sys.argv[1:])
         # A shell that asks for completions gives no words of its own; it needs to know every verb.
@@ -125,6 +131,19 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the last resort: a bug is named and can be reported, its data is not printed
         code = _report_bug(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def prepare_streams() -> None:
+    """Streams for a program that was started with closed ones (`>&-`)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+
+
+def write_utf8() -> None:
+    """Files and pipes get UTF-8 whatever the locale is, for JSON and HTML are data; no sign that a terminal lacks ends us."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding=None if sys.stdout.isatty() else "utf-8", errors="backslashreplace")
 
 
 def mute_output() -> None:
@@ -163,8 +182,21 @@ def _usage_mistake(error: Exception) -> UserError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "reconshield"
     return UserError(
-        message[:1].lower() + message[1:].replace("\n", " "), where=" ".join(sys.argv[1:]), hint=f"{command} --help"
+        message[:1].lower() + message[1:].replace("\n", " "),
+        where=" ".join(sys.argv[1:]),
+        hint=_corrected(error, message) or f"{command} --help",
     )
+
+
+def _corrected(error: Exception, message: str) -> str | None:
+    """The same command with the word that was mistyped replaced by the nearest that there is."""
+    mistyped = re.search(r"[Nn]o such (?:command|option):? '?([^\s'.]+)", message)
+    near = re.search(r"Did you mean '?(-{0,2}[\w-]+)", message) or re.search(r"\(Possible options: ([^\s,)]+)", message)
+    words = sys.argv[1:]
+    if not mistyped or not near or mistyped[1] not in words:
+        return None
+    words[words.index(mistyped[1])] = near[1]
+    return shlex.join(["reconshield", *words])
 
 
 def _report_full(error: OSError) -> int:
