@@ -292,6 +292,17 @@ def test_a_proposal_passes_only_when_its_blanks_are_filled(place: Place, tmp_pat
     assert "Nothing is open that is not expected already." in again
 
 
+def test_a_proposal_may_go_where_the_policy_will_be(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell empties the file before the program starts."""
+    monkeypatch.chdir(tmp_path)
+    Path("reconshield.toml").touch()
+    done = run(place.home, "policy", "propose", "--run", place.run)
+    assert (done.code, "version = 1" in done.out) == (0, True)
+    assert "there is no policy file" in run(place.home, "policy", "check").err
+    Path("reconshield.toml").write_text("[[zone]]\n")
+    assert "the file begins with: version = 1" in run(place.home, "policy", "check").out
+
+
 def test_a_proposal_does_not_offer_what_is_forbidden(place: Place) -> None:
     done = run(place.home, "policy", "propose", "--run", place.run, "--policy", place.policy("f.toml", place.forbidden))
     assert "# 1 more are open against a [[closed]] entry; they are not proposed." in done.out

@@ -32,10 +32,14 @@ class PolicyFile:
 
 
 def locate_policy(home: Path, given: Path | None = None) -> Path | None:
-    """The policy file that is meant; None when none was given and there is none. A given one must exist."""
+    """The policy file that is meant; None when none was given and there is none. A given one must exist.
+
+    An empty file is none: a shell makes it before `policy propose > reconshield.toml` has written a word.
+    """
     if given is not None:
         return given.expanduser()
-    return next((path for path in (Path(NAME), home / NAME) if path.is_file()), None)
+    found = next((path for path in (Path(NAME), home / NAME) if path.is_file()), None)
+    return found if found is not None and found.stat().st_size else None
 
 
 def load_policy(home: Path, given: Path | None = None, vantages: Collection[str] = ()) -> Policy:

@@ -53,9 +53,11 @@ def problem_of(placed: FileFault) -> Problem:
     """A fault as people see it; an unknown key gets the nearest of the allowed ones."""
     fault = placed.fault
     hint = f"allowed: {fault.allowed}" if fault.allowed.startswith(("one of", "a ")) else fault.allowed
-    if fault.message.startswith("unknown key"):
+    if fault.path[-1:] == ("version",) or fault.message == "the key version is missing":
+        hint = "the file begins with: version = 1"
+    elif fault.message.startswith("unknown key"):
         hint = suggest(str(fault.path[-1]), fault.allowed.removeprefix("one of ").split(), hint)
-    elif fault.message.endswith(" is empty or begins or ends with a space") and fault.path[-1] in {"reason", "owner"}:
+    elif fault.message.endswith(" is empty") and fault.path[-1] in {"reason", "owner"}:
         hint = "say why, and who answers for it"
     return Problem("error", placed.file, placed.line, path_text(fault.path), fault.message, hint)
 

@@ -187,8 +187,10 @@ def _check_plain(rule: Rule, value: object, path: Path, faults: list[Fault]) -> 
         problem = f"{name} = {value!r} is not allowed"
     elif rule.kind == "integer" and not rule.choices and not rule.low <= int(str(value)) <= rule.high:
         problem = f"{name} = {value} is out of range"
-    elif isinstance(value, str) and (not value.strip() or value != value.strip()):
-        problem = f"{name} is empty or begins or ends with a space"
+    elif isinstance(value, str) and not value.strip():
+        problem = f"{name} is empty"
+    elif isinstance(value, str) and value != value.strip():
+        problem = f"{name} begins or ends with a space"
     elif isinstance(value, str) and rule.longest and len(value) > rule.longest:
         problem = f"{name} has {len(value)} characters, {len(value) - rule.longest} too many"
     elif isinstance(value, str) and rule.pattern and not re.fullmatch(rule.pattern, value):
