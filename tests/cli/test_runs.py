@@ -167,6 +167,11 @@ def test_evidence_as_lines(past: Past) -> None:
     assert "*1\\r\\n$4\\r\\nPING\\r\\n" in [turn["sent"] for turn in lines[1]["evidence"]]
 
 
+def test_runs_can_be_asked_for_a_list_like_grants_and_alerts(past: Past) -> None:
+    assert run(past.home, "runs", "list").out == run(past.home, "runs").out
+    assert run(past.home, "runs", "list", "--json").lines == run(past.home, "runs", "--json").lines
+
+
 def test_history_has_silence_and_answers_over_runs(past: Past) -> None:
     newest, oldest = run(past.home, "history", f"127.0.0.1:{past.redis}").out.replace("\n" + " " * 33, " ").splitlines()
     assert f"{past.redis}/tcp" in newest

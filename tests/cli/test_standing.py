@@ -88,6 +88,14 @@ def test_exposures_as_lines(place: Place) -> None:
     assert lines[place.pop3]["risk"]["score"] == 19
     assert [line["port"] for line in run(place.home, "exposures", "--failing", "--json").lines] == [place.redis]
     assert run(place.home, "exposures", "--zone", "wan").out == "Nothing is known to be open.\n"
+    assert [line["port"] for line in run(place.home, "exposures", "-p", str(place.redis), "--json").lines] == [place.redis]
+    for verb in ("exposures", "assets"):
+        mistyped = run(place.home, verb, "--zone", "hree")
+        assert (mistyped.code, mistyped.err.splitlines()[0]) == (2, "error: there is no zone hree")
+
+
+def test_where_nothing_was_measured_nothing_is_said_to_be_shut(tmp_path: Path) -> None:
+    assert run(tmp_path, "exposures").out == "Nothing was measured yet; this does not mean that nothing is open.\n"
 
 
 def test_assets_say_what_they_expose(place: Place) -> None:

@@ -12,9 +12,10 @@ import jsonschema
 import pytest
 
 from example_run import RESULT, rated
-from reconshield.model import Confidence, Tls, Turn
+from reconshield.model import Confidence, Endpoint, Observation, Reason, State, Tls, Turn
 from reconshield.report.answer import product_text, tls_text
 from reconshield.report.lines import dump_lines, result_document, result_lines
+from reconshield.report.listing import Seen, sighting_rows
 from reconshield.report.result import Summary
 from reconshield.report.schema import jsonl_schema
 from reconshield.report.sheet import csv_text
@@ -89,6 +90,38 @@ def test_many_endpoints_are_cut_to_the_worst() -> None:
     lines = table(80, replace(RESULT, services=services))
     assert "  30 more: reconshield report 20261123-094612-k3fd" in lines
     assert sum("/tcp" in line and line.startswith(" ") and "more" not in line for line in lines) == 20
+    # The report that is named there has them all.
+    full = [row for row in map(plain, run_table(replace(RESULT, services=services), 80, every=True)) if "/tcp" in row]
+    assert sum(row.startswith(" ") for row in full) == 50
+
+
+def test_the_same_finding_on_many_endpoints_is_told_once() -> None:
+    [first, *_] = [f for f in RESULT.findings if f.check == "redis-no-auth"]
+    ports = (6379, 7000, 7001)
+    alike = tuple(replace(first, endpoint=replace(first.endpoint, port=port)) for port in ports)
+    elsewhere = replace(first, endpoint=replace(first.endpoint, ip="2001:db8::2"))
+    services = tuple(
+        replace(RESULT.services[0], service=replace(RESULT.services[0].service, endpoint=finding.endpoint))
+        for finding in (*alike, elsewhere)
+    )
+    lines = table(80, replace(RESULT, services=services, findings=(*alike, elsewhere)))
+    assert sum("Redis answers without a password" in line for line in lines) == 1
+    told = " ".join(line.strip() for line in lines[lines.index(next(n for n in lines if "also on" in n)) :][:2])
+    assert "also on   7000/tcp (100 critical), 7001/tcp (100 critical), [2001:db8::2]:6379/tcp" in told
+
+
+def test_the_history_of_a_host_tells_what_was_shut_in_one_line() -> None:
+    seen = [
+        Seen("20261123-094612-k3fd", "lab-1", Observation(Endpoint("10.77.0.2", port), state, reason, at=1795427172.0))
+        for port, state, reason in (
+            (22, State.OPEN, Reason.SYN_ACK),
+            (23, State.CLOSED, Reason.RESET),
+            (24, State.CLOSED, Reason.RESET),
+            (25, State.FILTERED, Reason.NO_RESPONSE),
+        )
+    ]
+    told = [plain(row)[len("2026-11-23 09:46 UTC  ") :].partition(" · ")[0] for row in sighting_rows(seen, 120)]
+    assert told == ["22/tcp     open (syn-ack)", "2 ports    closed (reset)", "25/tcp     filtered (no-response)"]
 
 
 def test_nothing_open_says_so() -> None:

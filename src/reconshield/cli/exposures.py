@@ -24,6 +24,9 @@ def exposures(
     ctx: typer.Context,
     policy: PolicyOption = None,
     zone: ZoneOption = None,
+    ports: Annotated[
+        str | None, typer.Option("-p", "--ports", metavar="PORTS", help="Only these: 22,80 · U:53 · @mail")
+    ] = None,
     failing: Annotated[bool, typer.Option("--failing", help="Only what is not as the policy expects.")] = False,
     as_json: AsJson = False,
     flows: Annotated[
@@ -35,21 +38,29 @@ def exposures(
     """What is open now: since when, whose it is, whether it is expected, and who talks to it."""
     from reconshield.jobs.exposures import load_exposures
     from reconshield.jobs.policy import find_policy
+    from reconshield.jobs.scan_request import read_ports
     from reconshield.policy.verdict import FAILING
     from reconshield.report.exposures import exposure_line, exposure_rows
+    from reconshield.store.runs import list_runs
 
     call: Invocation = ctx.obj
     if (unused or since) and not flows:
         raise UserError("nothing says who talks", where="--unused" if unused else "--since", hint="--flows FILE")
     rules, now = find_policy(call.settings.home, policy), time.time()
+    check_zone(zone, rules)
+    wanted = read_ports(ports) if ports else None
     with open_database(call) as store:
-        found = load_exposures(store, rules, now)
+        found, measured = load_exposures(store, rules, now), bool(list_runs(store))
     if flows:
         found = with_talk(call, found, flows, since, rules, now)
     found = [e for e in found if zone in {None, e.zone} and (not failing or e.verdict in FAILING)]
+    found = [e for e in found if wanted is None or (e.endpoint.transport, e.endpoint.port) in wanted]
     found = [e for e in found if e.unused or not unused]
     if as_json:
         print_lines(exposure_line(exposure) for exposure in found)
+        return
+    if not measured:
+        tell_unmeasured(call)
         return
     print_rows(call, exposure_rows(found, width_of_terminal()))
     if found:
@@ -57,6 +68,19 @@ def exposures(
         if idle := next((e for e in found if e.unused), None):
             steps.append(f"reconshield firewall advise {idle.endpoint.port}   close what nobody talks to")
         call.suggest(*steps)
+
+
+def check_zone(zone: str | None, policy: Policy | None) -> None:
+    """A mistyped zone would look as if nothing were open in it."""
+    known = {entry.name for entry in policy.zones} if policy else set()
+    if zone is not None and zone not in known | {"wan"}:
+        names = " | ".join(sorted(known | {"wan"}))
+        raise UserError(f"there is no zone {zone}", where=f"--zone {zone}", hint=f"--zone {names}")
+
+
+def tell_unmeasured(call: Invocation) -> None:
+    call.print("Nothing was measured yet; this does not mean that nothing is open.")
+    call.suggest("reconshield scan localhost")
 
 
 def with_talk(
@@ -80,8 +104,10 @@ def assets(ctx: typer.Context, policy: PolicyOption = None, zone: ZoneOption = N
     from reconshield.report.exposures import asset_line, asset_rows
 
     call: Invocation = ctx.obj
+    rules = find_policy(call.settings.home, policy)
+    check_zone(zone, rules)
     with open_database(call) as store:
-        found = load_assets(store, find_policy(call.settings.home, policy), time.time())
+        found = load_assets(store, rules, time.time())
     found = [asset for asset in found if zone in {None, asset.zone}]
     if as_json:
         print_lines(asset_line(asset) for asset in found)

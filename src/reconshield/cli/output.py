@@ -86,19 +86,23 @@ def write_result(
     all_states: bool = False,
     to_file: bool = False,
     with_evidence: bool = False,
+    every: bool = False,
 ) -> None:
-    """A whole result in any format. What endpoints answered is left out of the page unless `with_evidence`."""
+    """A whole result in any format. What endpoints answered is left out of the page unless `with_evidence`.
+
+    A table has the worst endpoints only, unless `every` one is wanted or it goes to a file.
+    """
     if format_ == "table":
-        write_table(call, result, stream, all_states=all_states, to_file=to_file)
+        write_table(call, result, stream, all_states=all_states, to_file=to_file, every=every or to_file)
     else:
         stream.writelines(render_result(result, format_, with_evidence=with_evidence))
 
 
-def write_table(call: Invocation, result: RunResult, stream: TextIO, *, all_states: bool, to_file: bool) -> None:
+def write_table(call: Invocation, result: RunResult, stream: TextIO, *, all_states: bool, to_file: bool, every: bool) -> None:
     from reconshield.report.table import next_steps, run_table
 
     width = 120 if to_file else shutil.get_terminal_size((80, 24)).columns
-    for row in run_table(result, width, all_states=all_states):
+    for row in run_table(result, width, all_states=all_states, every=every):
         text = "".join(call.paint(span.text, span.colour) if not to_file else span.text for span in row)
         stream.write(call.spell(text.rstrip()) + "\n")
     stream.flush()

@@ -38,12 +38,14 @@ def runs(
     everything: Annotated[bool, typer.Option("--all", help="Every run, not just the newest 30.")] = False,
 ) -> None:
     """List the runs, the newest first; `prune` removes old ones, `backup` copies the database."""
-    if ctx.invoked_subcommand is not None:
-        return
+    if ctx.invoked_subcommand is None:
+        show_runs(ctx.obj, as_json=as_json, everything=everything)
+
+
+def show_runs(call: Invocation, *, as_json: bool, everything: bool) -> None:
     from reconshield.jobs.runs import list_entries
     from reconshield.report.listing import entry_line, entry_rows
 
-    call: Invocation = ctx.obj
     limit = None if everything or as_json else NEWEST + 1
     with open_database(call) as store:
         entries = list_entries(store, limit)
@@ -56,6 +58,16 @@ def runs(
         print_rows(call, entry_rows(entries[:NEWEST] if limit else entries, width_of_terminal()))
         if limit and len(entries) > NEWEST:
             call.suggest("reconshield runs --all   older runs")
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every run, not just the newest 30.")] = False,
+) -> None:
+    """List the runs, the newest first: the same as `runs` alone."""
+    show_runs(ctx.obj, as_json=as_json, everything=everything)
 
 
 @app.command("prune")
@@ -139,6 +151,7 @@ def report(
             all_states=all_states,
             to_file=sink.to_file,
             with_evidence=with_evidence,
+            every=True,
         )
     raise typer.Exit(exit_code(result, threshold))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
-from reconshield.model import Observation
+from reconshield.model import Observation, State
 from reconshield.report.line_types import Line, RunLine
 from reconshield.report.lines import observation_line, run_line, service_line
-from reconshield.report.result import RatedService, RunHead, RunState
+from reconshield.report.result import RatedService, RunHead, RunState, port_words
 from reconshield.report.rows import Row, Span, wrap
 from reconshield.text import count, iso_time, local_time, plural, printable
 
@@ -45,7 +46,8 @@ def entry_rows(entries: Iterable[RunEntry], width: int) -> Iterator[Row]:
         yield [Span(lead), Span(f"{entry.state:<8}", STATE_COLOURS.get(entry.state, "")), Span(f"  {found}")]
         targets = ", ".join(printable(target, 40) for target in head.targets[:3]) or "nothing yet"
         more = f" and {count(len(head.targets) - 3)} more" if len(head.targets) > 3 else ""
-        ports = head.ports if len(head.ports) <= 40 else head.ports[:39] + "…"
+        each = head.probes // head.addresses if head.addresses else 0
+        ports = head.ports if len(head.ports) <= 40 or not each else plural(each, *port_words(head.ports))
         yield from wrap("  ", f"{targets}{more} · {ports} · {head.engine} · from {printable(head.vantage, 40)}", width, "dim")
 
 
@@ -58,17 +60,36 @@ def entry_line(entry: RunEntry) -> RunLine:
 
 
 def sighting_rows(seen: Iterable[Seen], width: int) -> Iterator[Row]:
-    """One line a sighting: when, state and reason, what spoke, in which run."""
-    for sighting in seen:
-        o = sighting.observation
-        state = f"{o.state.label} ({o.reason.label})"
-        lead = f"{local_time(o.at)}  {f'{o.endpoint.port}/{o.endpoint.transport}':<9}  "
-        service = sighting.service.service if sighting.service else None
-        spoken = (service.service, service.product, service.version) if service else ()
-        what = " ".join(printable(text, 30) for text in spoken if text)
-        risk = f"risk {sighting.service.risk.score} {sighting.service.risk.rating}" if sighting.service else ""
-        parts = (state, what, risk, f"run {sighting.run} from {printable(sighting.vantage, 40)}")
-        yield from wrap(lead, " · ".join(part for part in parts if part), width)
+    """One line a sighting: when, state and reason, what spoke, in which run.
+
+    What a run saw in the same state on several endpoints that are not open is one line: `972 ports  closed (reset)`.
+    """
+    for (run, vantage), sightings in groupby(seen, key=lambda s: (s.run, s.vantage)):
+        silent: dict[str, list[Observation]] = {}
+        for sighting in sightings:
+            o = sighting.observation
+            if o.state is State.OPEN or sighting.service:
+                yield from wrap(_when(o, f"{o.endpoint.port}/{o.endpoint.transport}"), _sighting(sighting), width)
+            else:
+                silent.setdefault(f"{o.state.label} ({o.reason.label})", []).append(o)
+        for state, same in silent.items():
+            first = same[0].endpoint
+            where = f"{first.port}/{first.transport}" if len(same) == 1 else f"{count(len(same))} ports"
+            yield from wrap(_when(same[0], where), f"{state} · run {run} from {printable(vantage, 40)}", width)
+
+
+def _when(seen: Observation, where: str) -> str:
+    return f"{local_time(seen.at)}  {where:<9}  "
+
+
+def _sighting(sighting: Seen) -> str:
+    """`open (syn-ack) · pop3 Dovecot pop3d · risk 44 medium · run 20261123-094612-k3fd from local`."""
+    o, rated = sighting.observation, sighting.service
+    spoken = (rated.service.service, rated.service.product, rated.service.version) if rated else ()
+    what = " ".join(printable(text, 30) for text in spoken if text)
+    risk = f"risk {rated.risk.score} {rated.risk.rating}" if rated else ""
+    parts = (f"{o.state.label} ({o.reason.label})", what, risk, f"run {sighting.run} from {printable(sighting.vantage, 40)}")
+    return " · ".join(part for part in parts if part)
 
 
 def sighting_lines(seen: Iterable[Seen]) -> Iterator[Line]:

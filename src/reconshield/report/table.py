@@ -20,6 +20,8 @@ from reconshield.text import count, duration, local_time, percent, plural, print
 SHOWN_ROWS = 20
 """So many of the worst endpoints are listed when there are more than `ALL_ROWS`."""
 ALL_ROWS = 30
+ALSO = 12
+"""So many of the other endpoints with the same finding are named."""
 WIDE = 100
 """From so many columns on a row has the whole endpoint and more columns."""
 EXTRA = {"EXPECTED": 12, "SINCE": 10, "EVIDENCE": 12}
@@ -30,8 +32,8 @@ SYMBOLS = {"critical": "✗", "high": "✗", "medium": "!", "low": "-", "info": 
 __all__ = ["counts_text", "next_steps", "plain", "risk_sum", "run_table", "summary_text"]
 
 
-def run_table(result: RunResult, width: int, *, all_states: bool = False) -> Iterator[Row]:
-    """The lines of the report of a run, at most `width` columns each (at least 40)."""
+def run_table(result: RunResult, width: int, *, all_states: bool = False, every: bool = False) -> Iterator[Row]:
+    """The lines of the report of a run, at most `width` columns each (at least 40); `every` endpoint, or the worst."""
     width = max(width, 40)
     yield from _head(result, width)
     rated = sorted(_one_a_port(s for s in result.services if s.endpoint not in result.own_loopback), key=_worst_first)
@@ -40,13 +42,13 @@ def run_table(result: RunResult, width: int, *, all_states: bool = False) -> Ite
     weighty = [f for f in findings if f.severity is not Severity.INFO]
     if rated:
         yield []
-        yield from _endpoints(result, rated, width)
+        yield from _endpoints(result, rated, width, every=every)
     if result.own_loopback:
         yield []
         yield from wrap("this machine only  ", _loopback_line(result), width, "dim")
-    for finding in sorted(weighty, key=_worst_finding_first):
+    for alike in _alike(sorted(weighty, key=_worst_finding_first)):
         yield []
-        yield from _finding(finding, width)
+        yield from _finding(alike, width)
     yield from _notes([f for f in findings if f.severity is Severity.INFO], width)
     yield from _advice(result, rated, width)
     if all_states:
@@ -149,9 +151,9 @@ class _Cells:
     extra: Mapping[str, str]
 
 
-def _endpoints(result: RunResult, rated: list[RatedService], width: int) -> Iterator[Row]:
+def _endpoints(result: RunResult, rated: list[RatedService], width: int, *, every: bool) -> Iterator[Row]:
     """The endpoints, worst first. Several hosts: from 100 columns on their whole names stand in the rows, else above them."""
-    shown = rated if len(rated) <= ALL_ROWS else rated[:SHOWN_ROWS]
+    shown = rated if every or len(rated) <= ALL_ROWS else rated[:SHOWN_ROWS]
     assets = list(dict.fromkeys(_asset(s) for s in shown))
     several = len(assets) > 1
     findings = Counter(f.endpoint for f in result.findings if f.severity is not Severity.INFO)
@@ -256,7 +258,17 @@ def _fit(text: str, width: int) -> str:
     return text + " " * (width - width_of(text))
 
 
-def _finding(finding: Finding, width: int) -> Iterator[Row]:
+def _alike(findings: Iterable[Finding]) -> Iterable[list[Finding]]:
+    """The findings of one check that are mended in one way, each group in the order that it came in."""
+    groups: dict[tuple[str, Severity, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.check, finding.severity, finding.remedy), []).append(finding)
+    return groups.values()
+
+
+def _finding(alike: list[Finding], width: int) -> Iterator[Row]:
+    """The first of the group in full, then where else the same was found."""
+    finding, *others = alike
     severity = finding.severity.value
     place = str(finding.endpoint)
     lead = f"{SYMBOLS[severity]} {severity:<9} "
@@ -272,6 +284,18 @@ def _finding(finding: Finding, width: int) -> Iterator[Row]:
     arithmetic = f"; risk {risk_sum(finding)}" if finding.risk else ""
     yield from wrap("  seen      ", f"{seen} ({finding.confidence.value}){arithmetic}", width)
     yield from wrap("  fix       ", finding.remedy, width)
+    if others:
+        yield from wrap("  also on   ", _places(finding, others), width)
+
+
+def _places(first: Finding, others: list[Finding]) -> str:
+    """`445/tcp (98 critical), 10.77.0.3:25/tcp (30 medium) and 7 more`: whole endpoints where the host is another."""
+    texts = []
+    for other in others[:ALSO]:
+        place = other.endpoint
+        risk = f" ({other.risk.score} {other.risk.rating})" if other.risk else ""
+        texts.append((f"{place.port}/{place.transport}" if place.ip == first.endpoint.ip else str(place)) + risk)
+    return ", ".join(texts) + (f" and {count(len(others) - ALSO)} more" if len(others) > ALSO else "")
 
 
 def _notes(findings: list[Finding], width: int) -> Iterator[Row]:
