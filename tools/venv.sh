@@ -31,6 +31,7 @@ if ! [ -x .venv/bin/pip ]; then
     "$python" -m venv .venv
   fi
 fi
+echo "install  .venv: packages are fetched, which may take some minutes" >&2
 .venv/bin/pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e ".${extra:+[$extra]}"
 .venv/bin/python -m compileall -q src  # as pip does for a package that is not edited in place
 .venv/bin/python -m reconshield.knowledge.index

@@ -72,6 +72,9 @@ def test_json(ask: Callable[..., Answer], arguments: list[str], expected: list[s
 
 MISTAKES = [
     (["port", "70000"], "error: port 70000 is out of range (0–65535)", "next   reconshield port 7000"),
+    (["port", "110-120"], "error: a page is of one port", "next   reconshield ports 110-120"),
+    (["port", "dovecot"], "error: unknown service dovecot", "next   reconshield ports dovecot"),
+    (["port", "@mail"], "error: unknown service @mail", "next   reconshield ports mail"),
     (["port", "popp3"], "error: unknown service popp3", "next   reconshield port pop3"),
     (["port", ""], "error: a port or the name of a service is missing", "next   reconshield port 110"),
     (["port", "110", "--transport", "sctp"], "error: unknown transport sctp", "--transport tcp"),
@@ -79,7 +82,7 @@ MISTAKES = [
     (["ports", "--cluster", "male"], "error: unknown cluster male", "next   --cluster mail"),
     (["ports", "--risk", "hihg"], "error: unknown rating hihg", "--risk critical"),
     (["port"], "error: ", "reconshield port --help"),
-    (["port", "110", "--jsn"], "error: ", "reconshield port --help"),
+    (["port", "110", "--jsn"], "error: ", "port 110 --json"),
 ]
 
 

@@ -177,12 +177,12 @@ def test_dry_run_sends_nothing(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.5)
         port = server.getsockname()[1]
-        done = run(tmp_path, "scan", "127.0.0.1", "-p", f"{port},9100", "--dry-run", "--seed", "7")
+        done = run(tmp_path, "scan", "127.0.0.1", "-p", f"{port},9100-9102,515", "--dry-run", "--seed", "7")
         with pytest.raises(TimeoutError):
             server.accept()
     assert done.returncode == 0
-    assert done.stdout.splitlines()[0] == "plan    1 address × 2 TCP ports = 2 endpoints   (nothing was sent)"
-    assert "held    9100 (print): state is measured, no byte is sent" in done.stdout
+    assert done.stdout.splitlines()[0] == "plan    1 address × 5 TCP ports = 5 endpoints   (nothing was sent)"
+    assert "held    515, 9100-9102 (print): state is measured, no byte is sent" in done.stdout
     assert "--seed 7 repeats this order" in done.stderr
 
 

@@ -38,6 +38,19 @@ def test_typing_mistakes_are_read_and_said(typed: str, read: str) -> None:
     assert found.hits
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("109-113 tcp", {"109/tcp", "110/tcp", "111/tcp", "113/tcp"}),
+        ("110,995", {"110/tcp", "995/tcp"}),
+        ("U:53,161", {"53/udp", "161/udp"}),
+        ("20-30 critical", {"23/tcp"}),
+    ],
+)
+def test_lists_and_ranges_are_ports(query: str, found: set[str]) -> None:
+    assert {f"{hit.port}/{hit.transport}" for hit in search(query).hits} == found
+
+
 def test_every_word_must_fit() -> None:
     assert {hit.rating for hit in search("databases critical").hits} == {"critical"}
     assert search("110 udp").hits == () or all(hit.service is None for hit in search("110 udp").hits)

@@ -14,7 +14,6 @@ import os
 import re
 import shlex
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -137,7 +136,7 @@ def prepare_streams() -> None:
     """Streams for a program that was started with closed ones (`>&-`)."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - it stays open to the end
 
 
 def write_utf8() -> None:
@@ -184,11 +183,11 @@ def _usage_mistake(error: Exception) -> UserError:
     return UserError(
         message[:1].lower() + message[1:].replace("\n", " "),
         where=" ".join(sys.argv[1:]),
-        hint=_corrected(error, message) or f"{command} --help",
+        hint=_corrected(message) or f"{command} --help",
     )
 
 
-def _corrected(error: Exception, message: str) -> str | None:
+def _corrected(message: str) -> str | None:
     """The same command with the word that was mistyped replaced by the nearest that there is."""
     mistyped = re.search(r"[Nn]o such (?:command|option):? '?([^\s'.]+)", message)
     near = re.search(r"Did you mean '?(-{0,2}[\w-]+)", message) or re.search(r"\(Possible options: ([^\s,)]+)", message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -65,9 +66,13 @@ def port(
 
 
 def _find(name: str, transport: str | None) -> tuple[Profile, ...]:
-    """The profiles of `110`, `110/tcp`, `pop3`."""
+    """The profiles of `110`, `110/tcp`, `T:110`, `pop3`."""
     from reconshield.knowledge.profile import find_port, profile, profile_by_name
 
+    if found := re.fullmatch(r"([TU]):(\d+)", name.strip(), re.IGNORECASE):  # as `scan -p` writes it
+        name, transport = found[2], "tcp" if found[1] in "Tt" else "udp"
+    elif re.fullmatch(r"\d+[,-][\d,TU:-]*", name.strip()):
+        raise UserError("a page is of one port", where=name, hint=f"reconshield ports {name.strip()}   which of them are known")
     head, slash, tail = name.strip().partition("/")
     if slash and tail.lower() in {"tcp", "udp"}:
         name, transport = head, tail.lower()
@@ -144,7 +149,7 @@ def _page(text: str) -> None:
 def ports(
     ctx: typer.Context,
     query: Annotated[
-        list[str] | None, typer.Argument(metavar="[QUERY]", help="Number, name, product, rating, ATT&CK id, any word.")
+        list[str] | None, typer.Argument(metavar="[QUERY]", help="Number, 20-25, U:53,161, name, product, rating, any word.")
     ] = None,
     cluster: Annotated[str | None, typer.Option(metavar="C", help="Only this cluster, such as mail or databases.")] = None,
     risk: Annotated[str | None, typer.Option(metavar="R", help="Only this rating: critical, high, medium or low.")] = None,

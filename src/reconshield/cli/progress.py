@@ -67,9 +67,12 @@ class ProgressLine:
             self.width = 0
 
     def _eta(self, spent: float, done: int, total: int) -> str:
-        if spent < NO_ETA_BEFORE:
+        if spent < NO_ETA_BEFORE or done >= total:
             return ""
-        return f"ETA {duration(round(spent * (total - done) / done))}" if done else "ETA unknown"
+        if not done:
+            return "ETA unknown"
+        left = max(round(spent * (total - done) / done), 1)
+        return f"ETA {left} s" if left < 60 else f"ETA {duration(left)}"
 
     def _bar(self, done: int, total: int) -> str:
         share = done / total if total else 1.0

@@ -7,6 +7,8 @@ from dataclasses import replace
 from math import ceil
 from typing import Any
 
+from reconshield.addresses.intervals import merge
+from reconshield.addresses.ports import ranges_text
 from reconshield.jobs.scan import Prepared
 from reconshield.jobs.scan_request import IDENTIFY_LEVEL, sending_rate
 from reconshield.knowledge.payloads import DATAGRAMS
@@ -36,7 +38,8 @@ def describe_plan(prepared: Prepared) -> Iterator[str]:
     else:
         yield "then    nothing: level 2 is a port scan, services are guessed from the port"
     for kind, ports_held in held_ports(prepared).items():
-        yield f"held    {', '.join(map(str, ports_held))} ({kind}): state is measured, no byte is sent"
+        listed = ranges_text(merge((port, port) for port in ports_held)).replace(",", ", ")
+        yield f"held    {listed} ({kind}): state is measured, no byte is sent"
     for sentence in prepared.left_out:
         yield f"not     {sentence}"
 

@@ -7,6 +7,7 @@ is 995); a name that only the registry knows means its registered ports; `@mail`
 from __future__ import annotations
 
 import difflib
+import shlex
 
 from reconshield.errors import UserError
 from reconshield.knowledge import registry
@@ -81,9 +82,12 @@ def _cluster_pairs(name: str) -> list[tuple[str, int]]:
 
 
 def unknown_name(name: str) -> UserError:
-    """The error for a name that nobody knows, with the nearest one that somebody does."""
-    near = nearest_names(name, 1)
-    hint = f"reconshield port {near[0]}" if near else f"reconshield ports {name}"
+    """The error for a name that nobody knows, with the products or the cluster of that name, or the nearest known one."""
+    key = name.strip().lower().lstrip("@")
+    products = [product.lower() for service in load_index().services.values() for product in service.products]
+    product = any(key in (listed, *listed.split()) for listed in products)
+    near = [] if product or CLUSTER_ALIASES.get(key, key) in CLUSTERS else nearest_names(name, 1)
+    hint = f"reconshield port {near[0]}" if near else f"reconshield ports {shlex.quote(key)}"
     return UserError(f"unknown service {name[:60]}", where=name[:60], hint=hint)
 
 

@@ -1,5 +1,7 @@
 """Search over the catalogue: by number, name, product, cluster, rating, transport, ATT&CK id or any word of the text.
 
+A list or range as `scan -p` takes it (`20-25`, `U:53,161`) stands for its ports.
+
 Every word of a query must fit; `tcp high mail` narrows. Names weigh more than products, products more than words in the
 text. A word that fits nothing is read as the nearest name there is, and the result says so. What the catalogue has not, the
 registry may have.
@@ -13,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from reconshield.addresses import PortSet, parse_ports
 from reconshield.errors import UserError
 from reconshield.knowledge import registry
 from reconshield.knowledge.index import EndpointSummary, Index, Summary, load_index
@@ -51,6 +54,7 @@ def search(query: str = "", cluster: str | None = None, rating: str | None = Non
     index, wanted = load_index(), _known_cluster(cluster)
     if rating is not None and rating not in RATINGS:
         raise UserError(f"unknown rating {rating}", where=f"--risk {rating}", hint="--risk " + " | ".join(RATINGS))
+    query, among = _take_ports(query)
     words, read_as = _read_words(query, index)
     weighed: list[tuple[int, int, EndpointSummary, Summary]] = []
     for service in index.services.values():
@@ -58,7 +62,8 @@ def search(query: str = "", cluster: str | None = None, rating: str | None = Non
             continue
         for row in service.endpoints:
             weights = [_fits(word, row, service) for word in words]
-            if all(weights) and rating in (None, row.rating):
+            inside = among is None or (row.transport, row.port) in among
+            if inside and all(weights) and rating in (None, row.rating):
                 weighed.append((sum(weights), min(weights, default=0), row, service))
     if any(least >= CLEAR for _, least, _, _ in weighed):
         weighed = [item for item in weighed if item[1] >= CLEAR]  # a clear match makes a mere mention noise
@@ -70,6 +75,18 @@ def search(query: str = "", cluster: str | None = None, rating: str | None = Non
     if not hits and words and not wanted and not rating:
         hits = tuple(_registered(words))
     return Found(hits, read_as)
+
+
+def _take_ports(query: str) -> tuple[str, PortSet | None]:
+    """The query without its lists and ranges of ports, and what they mean; None where there are none."""
+    words = query.split()
+    lists = [word for word in words if re.fullmatch(r"[TUtu]:[\d,:TUtu-]+|\d+[,-][\d,:TUtu-]*", word)]
+    if not lists:
+        return query, None
+    bare = parse_ports(",".join(lists)).ports
+    if not any(":" in word for word in lists):
+        bare = PortSet(bare.tcp, bare.tcp)  # a number alone is meant for both transports
+    return " ".join(word for word in words if word not in lists), bare
 
 
 def _known_cluster(cluster: str | None) -> str | None:

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from reconshield.knowledge.profile import Profile
+from reconshield.knowledge.records import Step
 from reconshield.knowledge.render import (
     claim_text,
     data_text,
@@ -178,12 +179,22 @@ def _do(profile: Profile, page: Page, yours: str | None) -> list[str]:
     for number, step in enumerate(profile.steps, start=1):
         lead = "Do  " if number == 1 else "    "
         doubt = " (unverified)" if step.confidence == "unverified" else ""
-        wrapped = page.wrap(step.text + doubt, f"{lead}{number:>3} {step.who:<8}  ", " " * 18)
+        wrapped = page.wrap(_step_text(profile, step) + doubt, f"{lead}{number:>3} {step.who:<8}  ", " " * 18)
         lines += [wrapped[0].replace("Do", page.paint("Do", "bold"), 1) if number == 1 else wrapped[0], *wrapped[1:]]
-    where = f"{'U:' if profile.transport == 'udp' else ''}{profile.port}"
-    text = yours or f"not measured; this does not mean closed. reconshield scan HOST -p {where}"
+    text = yours or f"not measured; this does not mean closed. reconshield scan HOST -p {_place(profile)}"
     wrapped = page.wrap(text, "Yours ", "      ")
     return [*lines, wrapped[0].replace("Yours", page.paint("Yours", "bold"), 1), *wrapped[1:]]
+
+
+def _step_text(profile: Profile, step: Step) -> str:
+    """The step; in place of the one that every closed port has, the command that makes the rules for it."""
+    derived = step.who == "firewall" and step.text.startswith(f"allow {profile.port}/")
+    return f"reconshield firewall advise {_place(profile)} --allow CIDR" if derived else step.text
+
+
+def _place(profile: Profile) -> str:
+    """The port as `-p` takes it."""
+    return f"{'U:' if profile.transport == 'udp' else ''}{profile.port}"
 
 
 def _rest(profile: Profile, page: Page) -> list[str]:
@@ -249,11 +260,10 @@ def _rules(profile: Profile, page: Page) -> list[str]:
     rules = {rule["platform"]: rule["text"] for rule in sections_of(profile).get("rules", ())}
     if "ufw" not in rules:
         return []
-    command = f"reconshield port {profile.port} --markdown"
-    others = ", ".join(name for name in rules if name != "ufw")
+    command = f"reconshield firewall advise {_place(profile)} --allow CIDR --platform NAME"
     lines = ["  Ready rules, ufw (example networks)"]
     lines += [line for text in rules["ufw"].splitlines() for line in page.wrap(text, "    ", "      ")]
-    return [*lines, *page.wrap(f"{others}: {command}", "    ", "      ")]
+    return [*lines, *page.wrap(f"for your networks and firewall: {command}", "    ", "      ")]
 
 
 def _labelled(label: str, rows: Iterable[dict[str, Any]], page: Page) -> list[str]:
