@@ -4,9 +4,10 @@ import pytest
 from argon2 import PasswordHasher
 
 from engines import postgres_url, server, url
+from jobs.desk import desk, listener
 from reconshield.jobs.accounts import passwords
 
-__all__ = ["fast", "postgres_url", "server", "url"]
+__all__ = ["desk", "fast", "listener", "postgres_url", "server", "url"]
 
 
 @pytest.fixture

@@ -1,127 +1,23 @@
-"""The monitor on virtual time: real scans of loopback listeners, a clock that the test turns, no workflow engine."""
+"""The monitor on virtual time: when a scan is due, what holds it back, and what becomes of it."""
 
 from __future__ import annotations
 
-import os
 import socket
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Sequence
 
-import html5lib
 import pytest
 
+from jobs.desk import DAY, HOST, HOUR, NOON, PLACE, Desk, policy_of, schedule, work_off
 from reconshield.addresses import AddressSet
-from reconshield.jobs import executors, monitor, scheduled
+from reconshield.jobs import monitor, scheduled
 from reconshield.jobs.alerting import list_alerts
-from reconshield.jobs.grants import add_grant
-from reconshield.jobs.metrics import Metrics, metrics_text
-from reconshield.jobs.monitor_status import monitor_status, status_data, status_lines
-from reconshield.jobs.notice_page import notice_page
-from reconshield.jobs.policy import known_names
 from reconshield.jobs.scheduled import Begun, Part
-from reconshield.policy import Policy, read_policy
 from reconshield.schedule import Opening
-from reconshield.settings import Settings
 from reconshield.store import occurrences as kept
 from reconshield.store import outbox
-from reconshield.store.db import Store, open_store
 from reconshield.store.observations import blocks_done
 from reconshield.store.occurrences import Occurrence
 from reconshield.store.runs import find_run, list_runs
-
-HOUR, DAY = 3600.0, 86400.0
-NOON = datetime(2026, 11, 27, 12, tzinfo=UTC).timestamp()
-PLACE = f"127.{120 + os.getpid() % 100}.{os.getpid() % 251}"
-"""Loopback addresses of this process alone: tests run side by side."""
-HOST = f"{PLACE}.5"
-
-HEAD = f"""
-version = 1
-[[zone]]
-name = "own"
-targets = ["{PLACE}.0/28"]
-owner = "Ada"
-criticality = "high"
-[[channel]]
-name = "log"
-kind = "file"
-path = "unused"
-[[route]]
-to = ["log"]
-"""
-
-
-def policy_of(*tables: str) -> Policy:
-    found, problems = read_policy("\n".join([HEAD, *tables]), "reconshield.toml", known_names())
-    assert not problems
-    assert found is not None
-    return found
-
-
-def schedule(**changed: str) -> str:
-    keys = {"name": '"hourly"', "targets": '"own"', "ports": '"7100-7103"', "every": '"1h"', "level": "2"} | changed
-    return "[[schedule]]\n" + "\n".join(f"{key} = {value}" for key, value in keys.items() if value)
-
-
-@dataclass
-class Desk:
-    """A monitor whose clock is turned by hand, and which measures at once what it starts."""
-
-    store: Store
-    settings: Settings
-    policy: Policy
-    now: float = NOON
-    watch: monitor.Watch = field(default_factory=monitor.Watch)
-    states: list[str] = field(default_factory=list)
-    manned: bool = True
-    stop_after: float | None = None
-
-    def look(self, after: float = 0.0) -> None:
-        self.now += after
-        here = [executors.new_executor("monitor", "local", self.now)] if self.manned else []
-        monitor.tick(self.store, self.policy, self.watch, here, self.work, self.now)
-
-    def run(self, seconds: float, step: float = 600.0) -> None:
-        end = self.now + seconds
-        while self.now < end:
-            self.look(step)
-
-    def work(self, occurrence: Occurrence, opening: Opening, dark: AddressSet) -> None:
-        if not self.manned:
-            return
-        begun, parts = work_off(self, occurrence, opening, dark)
-        self.states.append(monitor.conclude(self.store, self.policy, occurrence, begun, parts, self.now))
-
-    def alerts(self) -> list[tuple[str, str]]:
-        return [(m.event.kind, m.status) for m in reversed(list_alerts(self.store, everything=True))]
-
-    def subjects(self) -> list[str]:
-        return [m.event.title for m in list_alerts(self.store)]
-
-
-def work_off(desk: Desk, occurrence: Occurrence, opening: Opening, dark: AddressSet) -> tuple[Begun, Sequence[Part]]:
-    """What the workflow does, in one process and two shares."""
-    begun = scheduled.begin(desk.store, desk.settings, occurrence, dark, desk.now)
-    if begun.run is None:
-        return begun, []
-    until = desk.stop_after if desk.stop_after is not None else opening.until
-    rate = occurrence.request["rate"]
-    work = [scheduled.measure(desk.store, desk.settings, begun.run, (n, 2), rate, until, lambda: desk.now) for n in range(2)]
-    return begun, [*work, scheduled.identify(desk.store, desk.settings, begun.run, until, lambda: desk.now)]
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with open_store(str(tmp_path / "x.db")) as store:
-        yield Desk(store, Settings(tmp_path, store.where, "main", "local"), policy_of(schedule()))
-
-
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    with socket.create_server((HOST, 7101)) as opened:
-        yield opened
 
 
 def test_a_day_in_which_a_port_opens_and_closes(desk: Desk) -> None:
@@ -297,23 +193,6 @@ def test_the_same_addresses_are_measured_by_one_scan_at_a_time(desk: Desk) -> No
     assert waiting.note == "waits for schedule hourly, which measures the same addresses"
 
 
-def test_two_scans_at_once_of_different_addresses_both_tell_what_changed(desk: Desk, listener: socket.socket) -> None:
-    """The one that began first and ends last has still measured its own addresses last."""
-    apart = schedule(name='"apart"', targets=f'"{PLACE}.77"', ports='"7200"')
-    desk.policy = policy_of(schedule(), apart, EXPECTED.replace("7101", "7102"))
-    started: list[tuple[Occurrence, Begun, Sequence[Part]]] = []
-
-    def start(one: Occurrence, opening: Opening, dark: AddressSet) -> None:
-        desk.now += 1
-        started.append((one, *work_off(desk, one, opening, dark)))
-
-    monitor.tick(desk.store, desk.policy, desk.watch, [], start, desk.now)
-    for one, begun, parts in sorted(started, key=lambda found: found[0].schedule == "hourly"):
-        desk.now += 1
-        assert monitor.conclude(desk.store, desk.policy, one, begun, parts, desk.now) == "complete"
-    assert desk.subjects() == [f"7101/tcp is open on {HOST}, not expected"]
-
-
 def test_a_repeated_end_changes_nothing(desk: Desk) -> None:
     ended: list[tuple[Occurrence, Begun, Sequence[Part]]] = []
 
@@ -329,85 +208,3 @@ def test_a_repeated_end_changes_nothing(desk: Desk) -> None:
     assert states == ["complete"] * 3
     assert len(list_runs(desk.store)) == 1
     assert kept.newest(desk.store, "hourly").finished_at == desk.now  # type: ignore[union-attr]
-
-
-EXPECTED = """[[expect]]
-on = "own"
-ports = "7101"
-reason = "MX"
-owner = "Ada"
-expires = 2027-06-30
-"""
-
-
-def test_what_the_policy_says_decides_what_is_told(desk: Desk, listener: socket.socket) -> None:
-    desk.policy = policy_of(schedule(), EXPECTED.replace("7101", "7102"))
-    desk.look()
-    assert desk.subjects() == [f"7101/tcp is open on {HOST}, not expected"]
-    assert list_alerts(desk.store)[0].event.kind == "unexpected"
-    desk.look(HOUR)
-    assert len(desk.alerts()) == 1  # still so: nothing new is said
-    desk.policy = policy_of(schedule(), '[[closed]]\non = "own"\nports = "7101"\nseverity = "critical"')
-    desk.look(HOUR)
-    message = list_alerts(desk.store)[0]
-    assert (message.event.title, message.status) == (f"7101/tcp is open on {HOST}, must be closed", "updated")
-    assert message.event.severity == "critical"
-    desk.policy = policy_of(schedule(), EXPECTED)
-    desk.look(HOUR)
-    assert desk.subjects() == []
-    assert desk.alerts() == [("forbidden-open", "resolved")]
-    assert list_alerts(desk.store, everything=True)[0].alert.ending == "expected by the policy"
-
-
-def test_what_opens_as_expected_is_told_as_information(desk: Desk) -> None:
-    desk.policy = policy_of(schedule(), EXPECTED)
-    desk.look()
-    with socket.create_server((HOST, 7101)):
-        desk.look(HOUR)
-    message = list_alerts(desk.store)[0]
-    assert (message.event.title, message.event.severity) == (f"7101/tcp opened on {HOST}, as expected", "info")
-
-
-def test_metrics_and_status_say_what_was_measured(desk: Desk, listener: socket.socket) -> None:
-    desk.policy = policy_of(schedule())
-    desk.look()
-    desk.now += 120
-    text = metrics_text(desk.store, desk.policy, desk.now)
-    label = 'workspace="main",schedule="hourly"'
-    for line in (
-        f'reconshield_exposures{{{label},zone="own",service="unknown",severity="low"}} 1',
-        f"reconshield_last_scan_age_seconds{{{label}}} 120",
-        f"reconshield_coverage_ratio{{{label}}} 1",
-        f'reconshield_scans_total{{{label},state="complete"}} 1',
-        'reconshield_alerts{workspace="main",severity="high"} 0',
-    ):
-        assert line in text.splitlines()
-    names = [line.split("{")[0] for line in text.splitlines() if not line.startswith("#")]
-    assert {name for name in names if names.count(name) > 0} <= {
-        line.split()[2] for line in text.splitlines() if "# TYPE" in line
-    }
-    cached = Metrics(desk.store, lambda: desk.policy, lambda: desk.now)
-    assert cached.read() is cached.read()
-    found = monitor_status(desk.store, desk.settings, None, desk.now)
-    assert "No schedules" in next(iter(status_lines(found)))
-    assert status_data(found)["troubled"] is False
-
-
-def test_a_schedule_that_is_taken_out_of_the_policy_is_silent_for_good(desk: Desk) -> None:
-    desk.policy = policy_of(schedule(targets='"192.0.2.0/30"'))
-    desk.look()
-    desk.policy = policy_of()
-    desk.look(HOUR)
-    assert desk.alerts() == [("scan-refused", "resolved")]
-
-
-def test_the_page_for_those_who_are_measured(desk: Desk) -> None:
-    add_grant(desk.store, ["192.0.2.0/24"], by="Ada <script>", now=desk.now, contact="noc@example.org", actor="test")
-    page = notice_page(desk.store, desk.policy, "dmz-1", desk.now, None)
-    for part in ("noc@example.org", "192.0.2.0/24: level 3 (identify)", "Ada &lt;script&gt;", "own: every 1h; next 2026-11-27"):
-        assert part in page
-    assert "<script" not in page
-    html5lib.HTMLParser(strict=True).parse(page)
-    empty = notice_page(desk.store, None, "dmz-1", desk.now + 400 * DAY, "call 110")
-    assert "No grant is valid now" in empty
-    assert "call 110" in empty

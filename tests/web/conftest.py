@@ -22,6 +22,9 @@ from reconshield.store.db import Store, open_store
 from reconshield.web.app import make_app
 from reconshield.web.call import Site
 from reconshield.web.door import COOKIE
+from web.runs import ended, granted, pop3
+
+__all__ = ["ended", "granted", "pop3"]
 
 PASSWORD = "a long enough sentence"
 
