@@ -83,9 +83,9 @@ def test_a_record_without_end_costs_no_memory_and_the_next_ones_are_used(monkeyp
 
 
 def test_hostile_beginnings_take_no_more_than_a_few_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconshield.detect.pieces.PIECE", 100_000)
+    monkeypatch.setattr("reconshield.detect.pieces.PIECE", 30_000)
     begin = time.process_time()
-    read(b'{"time":' * 300_000, 10_000)
-    read(b'{"time":"\\' * 300_000, 10_000)
-    read(b"{}x" * 300_000 + b"}\n", 10_000)
-    assert time.process_time() - begin < 30
+    read(b'{"time":' * 60_000, 10_000)
+    read(b'{"time":"\\' * 60_000, 10_000)
+    read(b"{}x" * 60_000 + b"}\n", 10_000)
+    assert time.process_time() - begin < 10
