@@ -2,46 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
-import jsonschema
-
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schema" / "jsonl-1.schema.json").read_text())
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+from cli import inside
+from cli.inside import Done
 
 
-def doctor(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "reconshield", "--home", str(home), "doctor", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=os.environ | {"COLUMNS": "80", "LC_ALL": "C.UTF-8"},
-    )
+def doctor(home: Path, *words: str) -> Done:
+    return inside.run(home, "doctor", *words, environ={"COLUMNS": "80"})
 
 
-def rows(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]]:
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    for row in found:
-        VALIDATOR.validate(row)
-    return {row["name"]: row for row in found}
+def rows(done: Done) -> dict[str, dict[str, str]]:
+    return {row["name"]: row for row in done.lines}
 
 
 def test_every_line_says_what_state_and_next_step(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir(mode=0o755)
     done = doctor(tmp_path / "home")
-    assert done.returncode == 1
-    assert "✗ bad        data folder" in done.stdout
-    assert f"next       chmod 700 {tmp_path}/home" in done.stdout
-    assert "? not tested path" in done.stdout
-    assert done.stdout.splitlines()[-1].endswith(".")
-    assert all(len(line) <= 80 for line in done.stdout.splitlines() if "next" not in line)
+    assert done.code == 1
+    assert "✗ bad        data folder" in done.out
+    assert f"next       chmod 700 {tmp_path}/home" in done.out
+    assert "? not tested path" in done.out
+    assert done.out.splitlines()[-1].endswith(".")
+    assert all(len(line) <= 80 for line in done.out.splitlines() if "next" not in line)
     assert not (tmp_path / "home" / "reconshield.db").exists()
 
 
@@ -59,21 +43,21 @@ def test_controls_on_this_machine(tmp_path: Path) -> None:
     assert rows(good)["database opens"]["state"] == "ok"
     assert rows(faked)["path"]["state"] == "bad"
     assert "answers for it" in rows(faked)["path"]["what"]
-    assert faked.returncode == lost.returncode == 1
+    assert faked.code == lost.code == 1
     assert "should be open and is closed" in rows(lost)["path"]["what"]
 
 
 def test_a_control_needs_a_grant(tmp_path: Path) -> None:
     done = doctor(tmp_path / "home", "--control", "192.0.2.7:443")
-    assert done.returncode == 3
-    assert done.stdout == ""
-    assert "Nothing was sent" in done.stderr
+    assert done.code == 3
+    assert done.out == ""
+    assert "Nothing was sent" in done.err
 
 
 def test_a_control_that_is_none(tmp_path: Path) -> None:
     done = doctor(tmp_path / "home", "--control", "192.0.2.7")
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[0] == "error: a control endpoint is written HOST:PORT"
+    assert done.code == 2
+    assert done.err.splitlines()[0] == "error: a control endpoint is written HOST:PORT"
 
 
 def test_a_database_that_is_none(tmp_path: Path) -> None:
