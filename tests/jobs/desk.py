@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from engines import new_store
 from reconshield.addresses import AddressSet
 from reconshield.jobs import executors, monitor, scheduled
 from reconshield.jobs.alerting import list_alerts
@@ -19,7 +20,7 @@ from reconshield.jobs.scheduled import Begun, Part
 from reconshield.policy import Policy, read_policy
 from reconshield.schedule import Opening
 from reconshield.settings import Settings
-from reconshield.store.db import Store, open_store
+from reconshield.store.db import Store
 from reconshield.store.occurrences import Occurrence
 
 HOUR, DAY = 3600.0, 86400.0
@@ -105,7 +106,7 @@ def work_off(desk: Desk, occurrence: Occurrence, opening: Opening, dark: Address
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    with open_store(str(tmp_path / "x.db")) as store:
+    with new_store(str(tmp_path / "x.db")) as store:
         yield Desk(store, Settings(tmp_path, store.where, "main", "local"), policy_of(schedule()))
 
 

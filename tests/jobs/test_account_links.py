@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
+from engines import new_store
 from jobs.people import CAFE, DAY, HOME, NOW, PASSWORD, code_at, events, first_admin, member, sign_in, with_totp
 from reconshield.access import LINK_LASTS, LinkRefused, LoginRefused, NewSession, NotAllowed, Role, Throttled, TotpWanted
 from reconshield.errors import UserError
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("fast")
 
 @pytest.fixture
 def store(url: str) -> Iterator[Store]:
-    with open_store(url) as opened:
+    with new_store(url) as opened:
         yield opened
 
 

@@ -7,6 +7,7 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import text
 
+from engines import new_store
 from jobs.people import CAFE, DAY, HOME, HOUR, NOW, PASSWORD, code_at, events, first_admin, member, sign_in, with_totp
 from reconshield.access import LIMITS, LoginRefused, NewSession, Role, Throttled, TotpWanted, match_totp
 from reconshield.errors import UserError
@@ -25,14 +26,14 @@ from reconshield.jobs.accounts import (
 )
 from reconshield.jobs.accounts.sessions import known_account
 from reconshield.store import accounts, audit
-from reconshield.store.db import Store, open_store
+from reconshield.store.db import Store
 
 MATCH = "reconshield.jobs.accounts.second_factor.match_totp"
 
 
 @pytest.fixture
 def store(url: str, fast: PasswordHasher) -> Iterator[Store]:
-    with open_store(url) as opened:
+    with new_store(url) as opened:
         yield opened
 
 

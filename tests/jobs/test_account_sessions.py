@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import event
 
+from engines import new_store
 from jobs.people import CAFE, DAY, HOUR, NOW, PASSWORD, events, first_admin, member, sign_in, with_totp
 from jobs.test_account_links import together
 from reconshield.access import SESSION_IDLE, SESSION_LONGEST, TOKEN_LONGEST, TOKEN_SCOPES, LoginRefused, NotAllowed, Role
@@ -40,7 +41,7 @@ HOSTILE = ["", "\0", "\udcff", "rs_", "rs_\0", "x" * 10**6, "rs_" + "x" * 10**6,
 
 @pytest.fixture
 def store(url: str) -> Iterator[Store]:
-    with open_store(url) as opened:
+    with new_store(url) as opened:
         yield opened
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from engines import new_store
 from jobs.people import CAFE, HOME, NOW, PASSWORD, first_admin, member, sign_in
 from reconshield.access import Role
 from reconshield.errors import StoreError, UserError
@@ -33,7 +34,7 @@ TURNS, PEOPLE = 40, ("ann", "bob", "cyd")
 
 @pytest.fixture
 def store(url: str) -> Iterator[Store]:
-    with open_store(url) as opened:
+    with new_store(url) as opened:
         yield opened
 
 

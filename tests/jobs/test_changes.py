@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engines import new_store
 from reconshield.addresses import AddressSet, PortSet
 from reconshield.jobs.changes import find_changes, load_changes, save_changes
 from reconshield.jobs.letter import write_letter
@@ -15,7 +16,7 @@ from reconshield.policy import Policy
 from reconshield.report.changes import RatedChange
 from reconshield.report.result import NOT_BELIEVED
 from reconshield.scan.plan import Plan
-from reconshield.store.db import Store, open_store
+from reconshield.store.db import Store
 from reconshield.store.exposures import list_exposures
 from reconshield.store.observations import save_block
 from reconshield.store.runs import Run, create_run, finish_run
@@ -29,7 +30,7 @@ HOST = "10.77.0.2"
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "x.db")) as opened:
+    with new_store(str(tmp_path / "x.db")) as opened:
         yield opened
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engines import new_store
 from jobs.standing import DAY, HOUR, NOW, a_few_runs, cells, grant, policy_of, scan
 from reconshield.jobs.changes import load_changes
 from reconshield.jobs.dashboard import DAYS, HOSTS, Dashboard, dashboard
@@ -18,18 +19,18 @@ from reconshield.policy import Policy
 from reconshield.policy.verdict import FAILING
 from reconshield.report.changes import ORDER
 from reconshield.store.alerts import save_alerts
-from reconshield.store.db import Store, open_store
+from reconshield.store.db import Store
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "x.db")) as opened:
+    with new_store(str(tmp_path / "x.db")) as opened:
         yield opened
 
 
 @pytest.fixture
 def either_store(url: str) -> Iterator[Store]:
-    with open_store(url) as opened:
+    with new_store(url) as opened:
         yield opened
 
 

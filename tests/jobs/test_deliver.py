@@ -11,6 +11,7 @@ import pytest
 
 from alert.examples import NOW, OPENED, event
 from alert.receivers import HOST, unused_port, web_server
+from engines import new_store
 from reconshield.alert.channel import Channel, Field, Order, Outcome
 from reconshield.alert.channels import CHANNELS
 from reconshield.alert.message import Ending, Event
@@ -22,7 +23,7 @@ from reconshield.jobs.deliver import GIVE_UP, LEASE, Delivered, Rest, deliver_du
 from reconshield.model import Severity
 from reconshield.schedule import parse_window
 from reconshield.store import outbox
-from reconshield.store.db import Store, open_store
+from reconshield.store.db import Store
 
 HOUR = 3600.0
 SOC = (Rule(("soc",)),)
@@ -30,7 +31,7 @@ SOC = (Rule(("soc",)),)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "x.db")) as opened:
+    with new_store(str(tmp_path / "x.db")) as opened:
         yield opened
 
 

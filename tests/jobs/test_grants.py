@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from engines import new_store
 from reconshield import host
 from reconshield.errors import Refused, StoreError, UserError
 from reconshield.jobs.grants import add_grant, authorise_scan, list_grants, refresh_grant, revoke_grant
 from reconshield.jobs.requests import read_targets
 from reconshield.jobs.times import parse_duration, parse_moment
 from reconshield.store import audit, grants
-from reconshield.store.db import Store, open_store
+from reconshield.store.db import Store
 
 NOW = 1_800_000_000.0
 DAY = 86400.0
@@ -24,7 +25,7 @@ DAY = 86400.0
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "r.db")) as opened:
+    with new_store(str(tmp_path / "r.db")) as opened:
         yield opened
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engines import new_store
 from jobs.standing import HOUR, NOW, a_few_runs, cells, grant, policy_of, scan, some_service
 from reconshield.checks.software import STATED_IN
 from reconshield.errors import UserError
@@ -22,7 +23,7 @@ from reconshield.jobs.open_table import ROW, OpenTable, Tables
 from reconshield.jobs.results import load_result
 from reconshield.model import Endpoint
 from reconshield.policy import Policy
-from reconshield.store.db import Store, open_store
+from reconshield.store.db import Store
 from reconshield.store.observations import save_block
 from reconshield.store.runs import create_run, finish_run
 from reconshield.store.services import save_service
@@ -30,13 +31,13 @@ from reconshield.store.services import save_service
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "x.db")) as opened:
+    with new_store(str(tmp_path / "x.db")) as opened:
         yield opened
 
 
 @pytest.fixture
 def either_store(url: str) -> Iterator[Store]:
-    with open_store(url) as opened:
+    with new_store(url) as opened:
         yield opened
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import reconshield.jobs.live as live_jobs
 import reconshield.jobs.live_scan as live_scan
+from engines import new_store
 from listeners import HOST, listening
 from reconshield.errors import Refused, StoreError, UserError
 from reconshield.host.processes import machine_name
@@ -25,7 +26,7 @@ from reconshield.jobs.scan import Measured, Prepared, begin_run, prepare_scan, r
 from reconshield.jobs.scan_request import ScanRequest
 from reconshield.settings import Settings, load_settings
 from reconshield.store import audit
-from reconshield.store.db import Store, open_store
+from reconshield.store.db import Store
 from reconshield.store.runs import claim_run, create_run, find_run
 
 WIDE = "1-20000"
@@ -39,7 +40,7 @@ def settings(tmp_path: Path, url: str) -> Settings:
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
-    with open_store(settings.db) as opened:
+    with new_store(settings.db) as opened:
         yield opened
 
 

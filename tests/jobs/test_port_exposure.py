@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engines import new_store
 from reconshield.addresses import AddressSet, PortSet, parse_target
 from reconshield.jobs.changes import end_run
 from reconshield.jobs.grants import add_grant, revoke_grant
@@ -16,7 +17,7 @@ from reconshield.model import Confidence, Endpoint, Finding, Service, Severity, 
 from reconshield.policy import Policy
 from reconshield.report.result import Summary
 from reconshield.scan.plan import Plan
-from reconshield.store.db import Store, open_store
+from reconshield.store.db import Store
 from reconshield.store.exposures import Exposure
 from reconshield.store.observations import save_block
 from reconshield.store.runs import create_run, find_run, finish_run
@@ -31,7 +32,7 @@ EXPIRES = 'reason = "mail"\nowner = "mail team"\nexpires = 2027-01-31'
 
 @pytest.fixture
 def store(url: str) -> Iterator[Store]:
-    with open_store(url) as opened:
+    with new_store(url) as opened:
         yield opened
 
 

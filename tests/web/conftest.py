@@ -13,12 +13,13 @@ from argon2 import PasswordHasher
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from engines import new_store
 from reconshield.access import Role
 from reconshield.jobs import accounts
 from reconshield.jobs.accounts import passwords
 from reconshield.jobs.live import LiveScans
 from reconshield.settings import load_settings
-from reconshield.store.db import Store, open_store
+from reconshield.store.db import Store
 from reconshield.web.app import make_app
 from reconshield.web.call import Site
 from reconshield.web.door import COOKIE
@@ -50,7 +51,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(passwords, "hasher", lambda: cheap)
     settings = load_settings({"home": str(tmp_path)}, {})
-    with open_store(settings.db) as store:
+    with new_store(settings.db) as store:
         made = Site(settings=settings, store=store, live=LiveScans(settings))
         yield made
         made.live.close(5)
@@ -80,10 +81,11 @@ def sign_in(app: FastAPI, site: Site, role: str, workspace: str) -> Person:
     store: Store = replace(site.store, workspace=workspace)
     now = time.time()
     admin = f"admin-{workspace}"
-    if not accounts.list_members(store):
+    if accounts.list_members(store):
+        boss = accounts.log_in(store, admin, PASSWORD, "", now, client="127.0.0.1", agent="test")
+    else:
         code = accounts.setup_link(store, now)
-        accounts.finish_setup(store, code, admin, PASSWORD, now, client="127.0.0.1", agent="test")
-    boss = accounts.log_in(store, admin, PASSWORD, "", now, client="127.0.0.1", agent="test")
+        boss = accounts.finish_setup(store, code, admin, PASSWORD, now, client="127.0.0.1", agent="test")
     if role == "admin":
         return Person(app, admin, boss.token, boss.visitor.csrf)
     name = f"{role}-{workspace}"
