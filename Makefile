@@ -31,15 +31,15 @@ fix: dev         ## format, mend what can be mended, write the generated files a
 	$(BIN)/ruff format .
 	$(BIN)/python tools/generated.py
 
-test: dev packages ## every test: first the quick ones, then the system tests
-	$(BIN)/pytest -q -n 4 -m "not system"
-	$(BIN)/pytest -q -m system -rs
+test: unit system ## every test: first the quick ones, then the system tests
 
 unit: dev        ## only the quick tests (no root, about two minutes)
 	$(BIN)/pytest -q -n 4 -m "not system"
 
+# Three files at a time, for most of them wait; then, alone, what measures how much a path bears.
 system: dev packages ## only the tests with root, namespaces and real servers
-	$(BIN)/pytest -q -m system -rs
+	$(BIN)/pytest -q -n 3 --dist=loadfile -m "system and not quiet" -rs
+	$(BIN)/pytest -q -m quiet -rs
 
 bench: dev packages ## benchmarks against peers, ratios printed (as root)
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

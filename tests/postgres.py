@@ -32,7 +32,7 @@ def private_server(programs: Path, *, fsync: bool) -> Iterator[str]:
 
     def run(program: str, *arguments: str) -> None:
         command = [str(programs / program), "-D", str(home / "data"), *arguments]
-        subprocess.run(command, check=True, cwd=home, user=user, stdout=subprocess.DEVNULL, timeout=60)
+        subprocess.run(command, check=True, cwd=home, user=user, stdout=subprocess.DEVNULL, timeout=300)
 
     try:
         run("initdb", "-A", "trust", "-U", "tester", "-E", "UTF8", "--locale=C", "--no-sync")

@@ -25,7 +25,7 @@ BROWSER = "/usr/bin/chromium"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
 WIDTHS = ((1600, "light"), (1024, "dark"), (390, "light"))
 PASSWORD = "a sentence that nobody guesses"
-SECONDS = 60_000
+SECONDS = 120_000
 
 
 def main() -> None:

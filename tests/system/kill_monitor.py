@@ -50,7 +50,8 @@ PLACE = f"127.{80 + os.getpid() % 40}.{os.getpid() % 251}"
 NETWORK, HOST = f"{PLACE}.0/30", f"{PLACE}.2"
 PORTS = (7200, 8199)
 OPEN = range(7210, 8199, 50)
-PATIENCE = 90.0
+PATIENCE = 300.0
+"""Seconds for what is left to do: a scan that was lost never ends, so a busy machine gets its time."""
 POLICY = """
 version = 1
 [[schedule]]

@@ -68,7 +68,7 @@ def kill_and_resume(scanner: Namespace, home: Path, moments: list[float]) -> tup
         told = command(scanner, home, "--quiet", "scan", *(["--resume", "latest", *SPEED] if begun else start))
         child = subprocess.Popen(told, stdout=subprocess.DEVNULL, env=environment())
         try:
-            return child.wait(timeout=60 if moment is None else moment), killed
+            return child.wait(timeout=300 if moment is None else moment), killed
         except subprocess.TimeoutExpired:
             child.send_signal(signal.SIGKILL)
             child.wait()

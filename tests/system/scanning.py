@@ -54,7 +54,7 @@ def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("RECONSHIELD_")} | {"COLUMNS": "120"}
 
 
-def reconshield(where: Namespace, home: Path, *arguments: str, timeout: float = 150) -> Answer:
+def reconshield(where: Namespace, home: Path, *arguments: str, timeout: float = 300) -> Answer:
     """Run the command to its end."""
     done = subprocess.run(
         command(where, home, *arguments), capture_output=True, text=True, timeout=timeout, check=False, env=environment()
@@ -63,6 +63,6 @@ def reconshield(where: Namespace, home: Path, *arguments: str, timeout: float = 
     return Answer(done.returncode, done.stdout, done.stderr, tuple(json.loads(line) for line in lines))
 
 
-def scan(where: Namespace, home: Path, *arguments: str, timeout: float = 150) -> Answer:
+def scan(where: Namespace, home: Path, *arguments: str, timeout: float = 300) -> Answer:
     """`reconshield scan … --format jsonl`, allowed by "test"."""
     return reconshield(where, home, "scan", *arguments, "--authorized-by", "test", "--format", "jsonl", timeout=timeout)

@@ -51,7 +51,7 @@ every = "24h"
 
 def promtool(*words: str, text: str, at: Path) -> str:
     at.write_text(text, encoding="utf-8")
-    done = subprocess.run([str(PROMTOOL), *words, str(at)], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([str(PROMTOOL), *words, str(at)], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -22,7 +22,7 @@ ALLOW = ("--allow", "10.8.0.0/24", "--allow", "fd00:8::/64")
 
 def prove(home: Path, *words: str) -> tuple[int, list[dict[str, Any]], str]:
     command = [sys.executable, "-m", "reconshield", "--home", str(home), "firewall", "prove", *words, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment())
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment())
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
