@@ -75,7 +75,7 @@ def test_vpc_a_connection_that_lasts_a_day_has_no_rhythm_but_a_duration() -> Non
             tally.add(item)
         (row,) = tally.conversations
         assert (int(row["flows"]), float(row["longest"]), int(row["sent"])) == (1, 86_400.0, 1440 * 300)
-        assert [moments.size for _, moments in tally.moments(np.array([0]))] == [1]
+        assert [beats.rows.size for beats in tally.moments(np.array([0]))] == [1]
 
 
 def test_vpc_without_flags_nothing_is_said_of_tcp_but_udp_was_answered() -> None:

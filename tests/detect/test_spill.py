@@ -58,7 +58,11 @@ def test_conversations_and_moments_are_the_same_from_the_file(flows: list[list[t
 
 
 def beats_of(tally: Tally, chosen: np.ndarray) -> dict[int, list[tuple[int, int]]]:
-    return {n: sorted(zip(m["second"].tolist(), m["sent"].tolist(), strict=True)) for n, m in tally.moments(chosen)}
+    return {
+        n: sorted(zip(m["second"].tolist(), m["sent"].tolist(), strict=True))
+        for beats in tally.moments(chosen)
+        for n, m in beats.each()
+    }
 
 
 def made_flows(seed: int, count: int) -> Iterator[Flows]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reconshield.detect import tally as module
 from reconshield.detect.flows import Flows, FlowState, Mark, new_rows
-from reconshield.detect.tally import Tally
+from reconshield.detect.tally import MOMENT, Beats, Tally
 
 FLOW = st.tuples(
     st.integers(0, 3), st.integers(0, 3), st.sampled_from([53, 80]), st.sampled_from([6, 17]), st.integers(0, 4),
@@ -52,9 +52,24 @@ def test_conversations_are_what_a_dictionary_would_sum(batches: list[list[tuple[
             assert int(row["sent"]) == sum(max(f[6], 0) for f in flows)
             names = {APPS[f[7]] for f in flows} - {""}
             assert (tally.apps[int(row["app"])] in names) if names else int(row["app"]) == 0
-        seen = {number: moments["second"].tolist() for number, moments in tally.moments(np.arange(rows.size))}
+        seen = beats_of(tally, np.arange(rows.size))
         wanted = {at: sorted(1000 + f[5] for f in flows if not f[9]) for at, flows in enumerate(slow.values())}
         assert seen == {at: seconds for at, seconds in wanted.items() if seconds}
+
+
+def beats_of(tally: Tally, chosen: np.ndarray) -> dict[int, list[int]]:
+    return {n: rows["second"].tolist() for beats in tally.moments(chosen) for n, rows in beats.each()}
+
+
+def test_beats_are_cut_into_lots() -> None:
+    edges = [0, 5, 6, 7, 30, 31]
+    beats = Beats(np.arange(5) * 10, np.array(edges), np.zeros(31, MOMENT))
+    beats.rows["second"] = np.arange(31)
+    lots = list(beats.lots(3, 8))
+    assert [lot.numbers.tolist() for lot in lots] == [[0, 10, 20], [30], [40]]
+    assert all(lot.edges[0] == 0 and lot.edges[-1] == lot.rows.size for lot in lots)
+    each = {number: rows["second"].tolist() for lot in lots for number, rows in lot.each()}
+    assert each == {10 * n: list(range(edges[n], edges[n + 1])) for n in range(5)}
 
 
 def key_of(row: np.void) -> tuple[int, ...]:
@@ -67,7 +82,7 @@ def test_moments_come_back_from_the_file_in_passes(monkeypatch: pytest.MonkeyPat
     with Tally() as tally:
         for begin in range(0, 120, 6):
             tally.add(batch([(at % 5, 0, 80, 6, 1, begin + at, 10, 0, 0, 0) for at in range(6)], begin))
-        found = {number: moments["second"].tolist() for number, moments in tally.moments(np.array([0, 2, 4]))}
+        found = beats_of(tally, np.array([0, 2, 4]))
     assert sorted(found) == [0, 2, 4]
     assert found[2] == sorted(1000 + begin + 2 for begin in range(0, 120, 6))
     assert len(found[0]) == 40

@@ -42,7 +42,7 @@ class Column:
         padded = np.pad(self.data, (0, width)) if self.data.size < width or self._ends_late(width) else self.data
         windows = np.lib.stride_tricks.sliding_window_view(padded, width)
         grid = np.ascontiguousarray(windows[self.start].T)
-        grid *= np.arange(width)[:, None] < self.length
+        grid *= np.arange(width, dtype=np.uint8)[:, None] < np.minimum(self.length, width).astype(np.uint8)
         return grid
 
     def _ends_late(self, width: int) -> bool:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from reconshield.addresses import AddressSet
 from reconshield.detect.ends import Addresses, Ends
+from reconshield.detect.sums import first_of_each
 from reconshield.detect.tally import Group, Tally, mixed
 
 Array = NDArray[Any]
@@ -34,17 +35,19 @@ class Crowd:
 
 def count_here(rows: Array, ends: Ends, inside: Array) -> tuple[Array, Array]:
     """Clients and talkers of each conversation, as far as these rows tell."""
-    keys = ends.dst.astype(np.int64) << 16 | rows["dport"]
+    keys = ends.dst << 16 | rows["dport"]
     _, which, counts = np.unique(keys, return_inverse=True, return_counts=True)
     mine = inside[ends.src]
-    pairs = np.unique(ends.dst[mine].astype(np.int64) << 32 | ends.src[mine])
-    talkers = np.bincount(pairs >> 32, minlength=len(ends))[ends.dst]
+    pairs = np.sort(ends.dst[mine] << 32 | ends.src[mine])  # np.unique would hash them, which takes far longer
+    talkers = np.bincount(pairs[first_of_each(pairs)] >> 32, minlength=len(ends))[ends.dst]
     return counts[which.reshape(-1)].astype(np.int32), talkers.astype(np.int32)
 
 
 def hosts_here(ends: Ends, inside: Array) -> int:
     """How many different addresses inside began something."""
-    return int(np.unique(ends.src[inside[ends.src]]).size)
+    began = np.zeros(len(ends), bool)
+    began[ends.src] = True
+    return int(np.count_nonzero(began & inside))
 
 
 def count_hosts(tally: Tally, area: AddressSet) -> int:

@@ -61,10 +61,16 @@ class Ends(Addresses):
     def __init__(self, conversations: Array) -> None:
         hi = np.concatenate([conversations["src_hi"], conversations["dst_hi"]])
         lo = np.concatenate([conversations["src_lo"], conversations["dst_lo"]])
-        order = np.lexsort([lo, hi])
+        order = order_of(hi, lo)
+        hi, lo = hi[order], lo[order]
         first = np.ones(order.size, bool)
-        first[1:] = (hi[order][1:] != hi[order][:-1]) | (lo[order][1:] != lo[order][:-1])
+        first[1:] = (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1])
         number = np.empty(order.size, np.int64)
         number[order] = np.cumsum(first) - 1
-        super().__init__(hi[order][first], lo[order][first])
+        super().__init__(hi[first], lo[first])
         self.src, self.dst = number[: conversations.size], number[conversations.size :]
+
+
+def order_of(hi: Array, lo: Array) -> NDArray[np.int64]:
+    """The places of addresses in their order. Those of one family and network often share the high half."""
+    return np.argsort(lo) if not hi.size or (hi == hi[0]).all() else np.lexsort([lo, hi])

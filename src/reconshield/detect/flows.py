@@ -37,7 +37,8 @@ FLOW = np.dtype(
         ("sent_packets", "i8"),
         ("received_packets", "i8"),
         ("record", "u8"),
-    ]
+    ],
+    align=True,
 )
 """Columns of a batch. `src` began the flow (`Mark.UNSURE` where the file does not tell), `dst` and `dport` are the side that
 serves. Times are Unix seconds, NaN where not known; addresses two 64-bit halves, IPv4 v4-mapped; `transport` the IP protocol

@@ -16,8 +16,7 @@ from reconshield.detect.evidence import Kind, grade
 from reconshield.detect.flows import UNRECOGNISED
 from reconshield.detect.kept import Kept
 from reconshield.detect.picture import draw
-from reconshield.detect.rhythm import Rhythm
-from reconshield.detect.rhythm_scores import steady_ones
+from reconshield.detect.rhythm import Rhythm, steady_ones
 from reconshield.detect.scene import Array, Column, Scene, Setting, endpoint_of, look_at_parts, service_text
 from reconshield.detect.tally import Chosen, Tally
 from reconshield.detection import Detection, Evidence, Picture
@@ -86,7 +85,9 @@ def judge(scene: Scene, moments: Chosen, found: Found) -> None:
     scanner = np.sum([column.points for column in columns if column.kind == Kind.SCANNER], axis=0)
     ours = np.flatnonzero((scanner < 0) & ~scene.verdicts.allowed & (total < 20) & (total - scanner >= 20))
     pictures = (
-        {number: draw(beats, scene.span) for number, beats in moments(chosen[: found.pictured])} if found.pictured else {}
+        {number: draw(rows, scene.span) for beats in moments(chosen[: found.pictured]) for number, rows in beats.each()}
+        if found.pictured
+        else {}
     )
 
     def tell(number: int, place: int) -> Detection:

@@ -28,10 +28,11 @@ CONVERSATION = np.dtype(
         ("sent", "u8"),
         ("received", "u8"),
         ("longest", "f4"),
-        ("record", "u8"),
         ("source", "u4"),
-        ("order", "u4"),
-    ]
+        ("record", "u8"),
+        ("order", "u8"),
+    ],
+    align=True,
 )
 """A conversation. `flows` counts flows, not the rows that go on from earlier ones (`Mark.CONTINUED`); `failed` those that were
 refused or not answered, `unsure` those whose beginner is a guess; `app` is the first protocol seen in it (a number of
@@ -44,13 +45,13 @@ ADDED = ("flows", "failed", "denied", "unsure", "sent", "received")
 Array = NDArray[Any]
 
 
-def sum_groups(rows: Rows, order: Array, first: Array, apps: NDArray[np.uint16], source: int) -> Array:
-    """A row for each group of equal keys: `order` sorts the rows by key, `first` says where each group begins."""
+def sum_groups(rows: Rows, first: Array, apps: NDArray[np.uint16], source: int) -> Array:
+    """A row for each group of rows that lie together; `first` says where each begins."""
     groups = np.zeros(first.size, CONVERSATION)
-    lead = rows[order[first]]
+    lead = rows[first]
     for name in ENDS:
         groups[name] = lead[name]
-    state, marks = rows["state"][order], rows["marks"][order]
+    state, marks = rows["state"], rows["marks"]
     begun = marks & Mark.CONTINUED == 0
     failed = (state == FlowState.REFUSED) | (state == FlowState.UNANSWERED)
     groups["flows"] = np.add.reduceat(begun, first, dtype=np.uint32)
@@ -58,44 +59,47 @@ def sum_groups(rows: Rows, order: Array, first: Array, apps: NDArray[np.uint16],
     groups["denied"] = np.add.reduceat(begun & (state == FlowState.DENIED), first, dtype=np.uint32)
     groups["unsure"] = np.add.reduceat(begun & (marks & Mark.UNSURE != 0), first, dtype=np.uint32)
     groups["marks"] = np.bitwise_or.reduceat(marks, first)
-    start, end = rows["start"][order], rows["end"][order]
+    start, end = rows["start"], rows["end"]
     groups["first"] = np.fmin.reduceat(start, first)
     groups["last"] = np.fmax.reduceat(np.fmax(start, end), first)
     groups["longest"] = np.nan_to_num(np.fmax.reduceat(end - start, first))
     for name in ("sent", "received"):
-        groups[name] = np.add.reduceat(np.maximum(rows[name][order], 0), first)
-    groups["app"] = np.maximum.reduceat(apps[rows["app"][order]], first)
-    groups["record"], groups["source"] = np.minimum.reduceat(rows["record"][order], first), source
+        groups[name] = np.add.reduceat(np.maximum(rows[name], 0), first)
+    groups["app"] = np.maximum.reduceat(apps[rows["app"]], first)
+    groups["record"], groups["source"] = np.minimum.reduceat(rows["record"], first), source
     return groups
 
 
-def merge_into(here: Array, more: Array) -> None:
-    """Add later rows of the same conversations to these."""
-    for name in ADDED:
-        here[name] += more[name]
-    here["first"] = np.fmin(here["first"], more["first"])
-    here["last"] = np.fmax(here["last"], more["last"])
-    here["longest"] = np.fmax(here["longest"], more["longest"])
-    here["marks"] |= more["marks"]
-    here["app"] = np.where(here["app"] == 0, more["app"], here["app"])
-
-
-def merge_parts(rows: Array, keys: NDArray[np.uint64]) -> tuple[Array, NDArray[np.uint64]]:
-    """One row for each key, by rising key, with its key. Rows of one key are parts of a conversation, the earlier first."""
+def merge_parts(keys: NDArray[np.uint64], rows: Array) -> tuple[NDArray[np.uint64], Array]:
+    """Each key once, by rising key, and one row for it. Rows of one key are parts of a conversation, the earlier first."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
-    first = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] ^ np.uint64(1)) != 0)
-    if first.size == rows.size:
-        return rows[order], ordered
-    sorted_ = rows[order]
-    merged = sorted_[first]
-    for name in ADDED:
-        merged[name] = np.add.reduceat(sorted_[name], first)
-    merged["first"] = np.fmin.reduceat(sorted_["first"], first)
-    merged["last"] = np.fmax.reduceat(sorted_["last"], first)
-    merged["longest"] = np.fmax.reduceat(sorted_["longest"], first)
-    merged["marks"] = np.bitwise_or.reduceat(sorted_["marks"], first)
-    named = np.where(sorted_["app"] != 0, np.arange(rows.size), rows.size)
-    at = np.minimum.reduceat(named, first)
-    merged["app"] = np.where(at < rows.size, sorted_["app"][np.minimum(at, rows.size - 1)], 0)
-    return merged, ordered[first]
+    first = first_of_each(ordered)
+    merged = rows[order[first]]
+    sizes = np.diff(first, append=keys.size)
+    several = np.flatnonzero(sizes > 1)
+    if several.size:
+        parts = rows[order[np.repeat(sizes > 1, sizes)]]
+        begin = np.cumsum(sizes[several]) - sizes[several]
+        for name, value in sum_parts(parts, begin).items():
+            merged[name][several] = value
+    return ordered[first], merged
+
+
+def sum_parts(parts: Array, first: Array) -> dict[str, Array]:
+    """What the parts of each conversation come to, in the columns in which that is not what its first part has."""
+    summed = {name: np.add.reduceat(parts[name], first) for name in ADDED}
+    summed["first"] = np.fmin.reduceat(parts["first"], first)
+    summed["last"] = np.fmax.reduceat(parts["last"], first)
+    summed["longest"] = np.fmax.reduceat(parts["longest"], first)
+    summed["marks"] = np.bitwise_or.reduceat(parts["marks"], first)
+    named = np.minimum.reduceat(np.where(parts["app"] != 0, np.arange(parts.size), parts.size), first)
+    summed["app"] = np.where(named < parts.size, parts["app"][np.minimum(named, parts.size - 1)], 0)
+    return summed
+
+
+def first_of_each(ordered: Array) -> NDArray[np.int64]:
+    """Where each run of equal keys begins."""
+    new = np.ones(ordered.size, bool)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return np.flatnonzero(new)

@@ -3,12 +3,12 @@
     tally = Tally(); tally.add(batch) ...; tally.conversations, tally.moments(numbers)     all at once
                                            tally.groups()                                   in parts that fit into memory
 
-Each batch is grouped by a keyed 64-bit hash of the four, summed by columns, and merged into the table of conversations, so
-nothing runs per flow. When the table has `most` rows it is put on shelves of a temporary file and begun afresh; a conversation
-may then lie there in several rows, which are summed up when its shelf is read. The first 8 bits of a hash are of the
-destination alone and the next 4 of the source, so that all who talk to one address lie on neighbouring shelves: what must be
-counted over all of them (how many clients, how many hosts) can be counted there. What a rhythm is judged by (second and octets
-sent of each flow) goes to such shelves too, beyond `KEPT` entries.
+Each batch is grouped by a keyed 64-bit hash of the four and summed by columns, so nothing runs per flow. When the batches have
+`most` rows together, they are merged into one for each conversation. If more than half of them remain, they are put on shelves
+of a temporary file; a conversation may then lie there in several rows, which are summed up when its shelf is read. The first 8
+bits of a hash are of the destination alone and the next 4 of the source, so all who talk to one address lie on shelves side by
+side: what must be counted over all of them (how many clients, how many hosts) can be counted there. What a rhythm is judged by
+(second and octets sent of each flow) goes to such shelves too, beyond `KEPT` entries.
 
 Two conversations of ten million share a hash with a chance of three in a million; the key is new for each tally, so nobody can
 choose them.
@@ -27,16 +27,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.detect.discovery import judged
+from reconshield.detect.ends import order_of
 from reconshield.detect.flows import LATEST, Flows, Mark, Rows
 from reconshield.detect.shelves import Shelves
-from reconshield.detect.sums import CONVERSATION, merge_into, merge_parts, sum_groups
+from reconshield.detect.sums import CONVERSATION, first_of_each, merge_parts, sum_groups
 
 MOMENT = np.dtype([("key", "u8"), ("second", "u4"), ("sent", "u4")])
 """When a flow of the conversation with this hash began (whole Unix seconds) and what it sent (octets, at most 2^32 - 1)."""
 SOURCE = np.dtype([("hi", "u8"), ("lo", "u8")])
 
-MOST = 400_000
-"""Conversations in memory before they go to the temporary file."""
+MOST = 200_000
+"""Rows in memory before those of one conversation are merged, and before more than half as many go to the temporary file."""
 KEPT = 1_000_000
 """Moments in memory (16 bytes each) before they go to the temporary file."""
 PASS = 2_000_000
@@ -52,7 +53,36 @@ SHELF = np.uint64(64 - 12)
 
 Array = NDArray[Any]
 Keys = NDArray[np.uint64]
-Chosen = Callable[[Array], Iterator[tuple[int, Array]]]
+Keyed = tuple[Keys, Array]
+"""Conversations, or parts of them, and the keys that they have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beats:
+    """When the flows of some conversations began. Those of the conversation `numbers[n]` are the rows (of `MOMENT`, by second)
+    from `edges[n]` to `edges[n + 1]`; there is one at least.
+    """
+
+    numbers: NDArray[np.int64]
+    edges: NDArray[np.int64]
+    rows: Array
+
+    def each(self) -> Iterator[tuple[int, Array]]:
+        for number, begin, end in zip(self.numbers.tolist(), self.edges[:-1].tolist(), self.edges[1:].tolist(), strict=True):
+            yield number, self.rows[begin:end]
+
+    def lots(self, conversations: int, moments: int) -> Iterator[Beats]:
+        """The same in lots of at most so many conversations, and about so many moments."""
+        begin = 0
+        while begin < self.numbers.size:
+            upto = int(np.searchsorted(self.edges, self.edges[begin] + moments))
+            end = min(max(upto, begin + 1), begin + conversations, self.numbers.size)
+            first, last = int(self.edges[begin]), int(self.edges[end])
+            yield Beats(self.numbers[begin:end], self.edges[begin : end + 1] - first, self.rows[first:last])
+            begin = end
+
+
+Chosen = Callable[[Array], Iterator[Beats]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +101,7 @@ class Tally:
     """The conversations of all batches added so far. Closing it frees its temporary files."""
 
     def __init__(self, most: int = 0) -> None:
-        """`most` conversations are held in memory (0: `MOST`)."""
+        """So many rows are held in memory (0: `MOST`)."""
         self._most = most or MOST
         self._salt = [np.uint64(secrets.randbits(64) | 1) for _ in range(4)]
         self._apps: dict[str, int] = {"": 0}
@@ -82,13 +112,8 @@ class Tally:
         self._rows: Shelves | None = None
         self._sources: Shelves | None = None
         self._beats: Shelves | None = None
-        self._begin()
-
-    def _begin(self) -> None:
-        self._table = np.zeros(0, CONVERSATION)
+        self._parts: list[Keyed] = []
         self._count = 0
-        self._keys = np.zeros(0, np.uint64)
-        self._places = np.zeros(0, np.uint32)
 
     def __enter__(self) -> Self:
         return self
@@ -120,13 +145,12 @@ class Tally:
 
     @property
     def conversations(self) -> Array:
-        """Every conversation, in the order of their first flow. Without a temporary file this is a view: it changes with the
-        next batch. With one, all of them are brought into memory.
-        """
+        """Every conversation, in the order of their first flow. Those in the temporary file are brought into memory."""
         if self._rows is None:
-            return self._table[: self._count]
-        rows = np.concatenate(list(self.parts()))
-        return rows[np.argsort(rows["order"], kind="stable")]
+            _, rows = self._merge()
+        else:
+            rows = np.concatenate(list(self.parts()))
+        return rows[np.argsort(rows["order"])]
 
     def add(self, batch: Flows, source: int = 0) -> None:
         """Take in a batch; `source` is the number of the file. What stacks do by themselves on their link is left out."""
@@ -135,73 +159,60 @@ class Tally:
             return
         keys = self._hash(rows)
         order = np.argsort(keys)
-        ordered = keys[order]
-        first = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] ^ np.uint64(1)) != 0)
-        groups = sum_groups(rows, order, first, self._translate(batch.apps), source)
+        rows, keys = rows[order], keys[order]
+        first = first_of_each(keys)
+        groups = sum_groups(rows, first, self._translate(batch.apps), source)
         self._first = np.fmin(self._first, np.fmin.reduce(groups["first"]))
         self._last = np.fmax(self._last, np.fmax.reduce(groups["last"]))
-        self._place(ordered[first], groups)
-        self._keep_moments(rows, order, ordered)
-        if self._count > self._most:
+        # Conversations are numbered by when they first came, so that the same file gives the same order.
+        groups["order"][np.argsort(groups["record"], kind="stable")] = np.arange(self._come, self._come + first.size)
+        self._come += first.size
+        self._parts.append((keys[first], groups))
+        self._count += first.size
+        self._keep_moments(rows, keys)
+        if self._count > self._most and self._merge()[0].size > self._most // 2:
             self._put_rows()
+
+    def _merge(self) -> Keyed:
+        """Make one row of the parts of each conversation; all of them by key."""
+        if len(self._parts) != 1:
+            keys = np.concatenate([np.zeros(0, np.uint64), *(keys for keys, _ in self._parts)])
+            rows = np.concatenate([np.zeros(0, CONVERSATION), *(rows for _, rows in self._parts)])
+            self._parts = [merge_parts(keys, rows)]
+            self._count = self._parts[0][0].size
+        return self._parts[0]
 
     def _hash(self, rows: Rows) -> Keys:
         """A key for each row: 8 bits of its destination, 4 of its source, 52 of all."""
-        a, b, c, d = self._salt
-        src = mixed((rows["src_lo"] ^ rows["src_hi"] * b) * a)
+        _, b, c, d = self._salt
+        src = self._hash_source(rows["src_hi"], rows["src_lo"])
         dst = mixed((rows["dst_lo"] ^ rows["dst_hi"] * d) * c)
         value = mixed((src + dst) * d ^ dst)
         value = mixed((value + (rows["dport"].astype(np.uint64) << np.uint64(8) | rows["transport"])) * b)
         shelf = dst >> np.uint64(56) << np.uint64(4) | src >> np.uint64(60)
         return np.asarray(shelf << SHELF | value >> np.uint64(12), np.uint64)
 
+    def _hash_source(self, hi: Array, lo: Array) -> Keys:
+        return mixed((lo ^ hi * self._salt[1]) * self._salt[0])
+
     def _translate(self, apps: tuple[str, ...]) -> NDArray[np.uint16]:
         """The numbers here of the names of a batch."""
         return np.array([self._apps.setdefault(name, len(self._apps)) for name in apps], np.uint16)
-
-    def _place(self, keys: Keys, groups: Array) -> None:
-        """Put each group into the table: add it to its conversation, or to the end where that is new."""
-        at = np.searchsorted(self._keys, keys)
-        known = at < self._keys.size
-        known[known] = self._keys[at[known]] == keys[known]
-        places = self._places[at[known]]
-        here = self._table[places]
-        merge_into(here, groups[known])
-        self._table[places] = here
-        fresh = np.flatnonzero(~known)
-        # Conversations are numbered by when they first came, so that the same file gives the same order.
-        fresh = fresh[np.argsort(groups["record"][fresh], kind="stable")]
-        groups["order"][fresh] = np.arange(self._come, self._come + fresh.size, dtype=np.uint32)
-        self._come += fresh.size
-        new = np.empty(keys.size, np.uint32)
-        new[fresh] = np.arange(self._count, self._count + fresh.size, dtype=np.uint32)
-        self._grow(fresh.size)
-        self._table[self._count : self._count + fresh.size] = groups[fresh]
-        self._count += fresh.size
-        fresh.sort()
-        self._keys = np.insert(self._keys, at[fresh], keys[fresh])
-        self._places = np.insert(self._places, at[fresh], new[fresh])
-
-    def _grow(self, more: int) -> None:
-        if self._count + more > self._table.size:
-            wider = np.zeros(max(self._count + more, self._table.size * 3 // 2, 4096), CONVERSATION)
-            wider[: self._count] = self._table[: self._count]
-            self._table = wider
 
     def _put_rows(self) -> None:
         """Put the table on its shelves, and who began them on others, and begin afresh."""
         if self._rows is None or self._sources is None:
             self._rows = Shelves(CONVERSATION, TARGETS * ORIGINS)
             self._sources = Shelves(SOURCE, ORIGINS)
-        self._rows.put(self._table, shelf_of(self._keys), self._places)
-        origins = shelf_of(self._keys) % ORIGINS
-        order = np.lexsort([self._table["src_lo"][self._places], self._table["src_hi"][self._places], origins])
-        sources = np.empty(order.size, SOURCE)
-        sources["hi"], sources["lo"] = (self._table[name][self._places[order]] for name in ("src_hi", "src_lo"))
-        new = np.ones(order.size, bool)
-        new[1:] = sources[1:] != sources[:-1]
-        self._sources.put(sources[new], origins[order][new])
-        self._begin()
+        keys, rows = self._merge()
+        self._rows.put(rows, shelf_of(keys))
+        sources = np.empty(rows.size, SOURCE)
+        sources["hi"], sources["lo"] = rows["src_hi"], rows["src_lo"]
+        sources = distinct(sources)
+        origin = (self._hash_source(sources["hi"], sources["lo"]) >> np.uint64(60)).astype(np.int64)
+        order = np.argsort(origin, kind="stable")
+        self._sources.put(sources[order], origin[order])
+        self._parts, self._count = [], 0
 
     def parts(self) -> Iterator[Array]:
         """All conversations, in parts that fit into memory."""
@@ -212,7 +223,7 @@ class Tally:
     def groups(self) -> Iterator[Group]:
         """All conversations, in groups of parts: those of one destination are in one group. May be asked for again."""
         if self._rows is None:
-            yield [lambda: Part(self._table[: self._count], self.moments)]
+            yield [lambda: self._part(self._merge()[1])]
             return
         if self._count:
             self._put_rows()
@@ -232,25 +243,23 @@ class Tally:
 
     def _read_part(self, shelves: Shelves, first: int, last: int) -> Part:
         """The conversations of some shelves, the rows of each summed up."""
-        rows, keys = np.zeros(0, CONVERSATION), np.zeros(0, np.uint64)
+        keys, rows = np.zeros(0, np.uint64), np.zeros(0, CONVERSATION)
         waiting: list[Array] = []
         for block in shelves.take(first, last):
             waiting.append(block)
             if sum(part.size for part in waiting) > max(MOST_PART, rows.size):
-                rows, keys = self._sum_up(rows, keys, waiting)
+                keys, rows = self._sum_up(keys, rows, waiting)
                 waiting = []
-        rows, _ = self._sum_up(rows, keys, waiting)
-        rows = rows[np.argsort(rows["order"], kind="stable")]
+        return self._part(self._sum_up(keys, rows, waiting)[1])
 
-        def moments(chosen: Array) -> Iterator[tuple[int, Array]]:
-            return self._moments_of(rows, chosen)
+    def _part(self, rows: Array) -> Part:
+        ordered = rows[np.argsort(rows["order"])]
+        return Part(ordered, partial(self._moments_of, ordered))
 
-        return Part(rows, moments)
-
-    def _sum_up(self, rows: Array, keys: Keys, more: list[Array]) -> tuple[Array, Keys]:
+    def _sum_up(self, keys: Keys, rows: Array, more: list[Array]) -> Keyed:
         if not more:
-            return rows, keys
-        return merge_parts(np.concatenate([rows, *more]), np.concatenate([keys, *map(self._hash, more)]))
+            return keys, rows
+        return merge_parts(np.concatenate([keys, *map(self._hash, more)]), np.concatenate([rows, *more]))
 
     def sources(self) -> Iterator[tuple[Array, Array]]:
         """The halves of all addresses that began something, each once. Only where there is a temporary file."""
@@ -267,13 +276,13 @@ class Tally:
             found = distinct(np.concatenate([found, *waiting]))
             yield found["hi"], found["lo"]
 
-    def _keep_moments(self, rows: Rows, order: Array, keys: Keys) -> None:
+    def _keep_moments(self, rows: Rows, keys: Keys) -> None:
         """Remember when each flow began."""
-        start = rows["start"][order]
-        known = (start > 0) & (start < LATEST) & (rows["marks"][order] & Mark.CONTINUED == 0)  # NaN is not
+        start = rows["start"]
+        known = (start > 0) & (start < LATEST) & (rows["marks"] & Mark.CONTINUED == 0)  # NaN is not
         moments = np.empty(int(np.count_nonzero(known)), MOMENT)
         moments["key"], moments["second"] = keys[known], start[known].astype(np.uint32)
-        moments["sent"] = np.clip(rows["sent"][order][known], 0, 2**32 - 1)
+        moments["sent"] = np.clip(rows["sent"][known], 0, 2**32 - 1)
         self._moments.append(moments)
         self._held += moments.size
         if self._held > KEPT:
@@ -284,11 +293,11 @@ class Tally:
             self._beats.put(held, shelf[by_shelf], by_shelf)
             self._moments, self._held = [], 0
 
-    def moments(self, chosen: Array) -> Iterator[tuple[int, Array]]:
-        """For each chosen conversation its number and its moments, by second; those chosen are places in `conversations`."""
+    def moments(self, chosen: Array) -> Iterator[Beats]:
+        """The moments of chosen conversations; those chosen are places in `conversations`."""
         yield from self._moments_of(self.conversations, chosen)
 
-    def _moments_of(self, rows: Array, chosen: Array) -> Iterator[tuple[int, Array]]:
+    def _moments_of(self, rows: Array, chosen: Array) -> Iterator[Beats]:
         keys = self._hash(rows[chosen])
         by_key = np.argsort(keys)
         chosen, keys = chosen[by_key], keys[by_key]
@@ -300,20 +309,18 @@ class Tally:
             yield from self._read_moments(chosen[begin:upto], keys[begin:upto])
             begin = upto
 
-    def _read_moments(self, chosen: Array, keys: Keys) -> Iterator[tuple[int, Array]]:
+    def _read_moments(self, chosen: Array, keys: Keys) -> Iterator[Beats]:
         """The moments of conversations with these keys, which rise."""
-        parts = [np.zeros(0, MOMENT)]
+        rows, places = [np.zeros(0, MOMENT)], [np.zeros(0, np.int64)]
         for part in self._all_moments(int(keys[0] >> SHELF), int(keys[-1] >> SHELF)):
             at = np.minimum(np.searchsorted(keys, part["key"]), keys.size - 1)
-            parts.append(part[keys[at] == part["key"]])
-        found = np.concatenate(parts)
-        if not found.size:
-            return
-        found = found[np.lexsort([found["second"], found["key"]])]
-        edges = np.flatnonzero(np.diff(found["key"], prepend=~found["key"][:1]))
-        numbers = chosen[np.searchsorted(keys, found["key"][edges])]
-        for number, first, last in zip(numbers.tolist(), edges.tolist(), [*edges[1:].tolist(), found.size], strict=True):
-            yield number, found[first:last]
+            asked = keys[at] == part["key"]
+            rows.append(part[asked])
+            places.append(at[asked])
+        found, place = np.concatenate(rows), np.concatenate(places)
+        found = found[np.argsort(place << 32 | found["second"])]
+        sizes = np.bincount(place, minlength=keys.size)
+        yield Beats(chosen[sizes > 0], np.concatenate([[0], np.cumsum(sizes[sizes > 0])]), found)
 
     def _all_moments(self, first: int, last: int) -> Iterator[Array]:
         if self._beats is not None:
@@ -333,8 +340,7 @@ def shelf_of(keys: Keys) -> NDArray[np.int64]:
 
 def distinct(addresses: Array) -> Array:
     """Each address once."""
-    order = np.lexsort([addresses["lo"], addresses["hi"]])
-    found = addresses[order]
+    found = addresses[order_of(addresses["hi"], addresses["lo"])]
     new = np.ones(found.size, bool)
     new[1:] = found[1:] != found[:-1]
     return found[new]
