@@ -23,6 +23,8 @@ from reconshield.store.runs import find_run, list_runs
 def test_a_day_in_which_a_port_opens_and_closes(desk: Desk) -> None:
     desk.look()
     assert desk.states == ["complete"]
+    summary = find_run(desk.store, "latest").summary or {}
+    assert (summary["loss"], summary["recall_estimate"][1]) == (0, 1), "of both shares: closed ports answered"
     desk.look(60)
     assert desk.states == ["complete"]  # one a slot
     with socket.create_server((HOST, 7101)):
