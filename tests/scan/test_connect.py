@@ -45,6 +45,7 @@ def listeners(host: str, count: int) -> Iterator[set[int]]:
 def scan(plan: Plan, targets: Targets, options: Options | None = None) -> tuple[Batch, list[Progress]]:
     """All blocks as one batch; each comes exactly once, whole."""
     events = list(measure(plan, targets, range(plan.blocks), options))
+    assert events[0] == Progress(0, 0, 0.0, 0, None, None)  # said at once: what is needed afterwards can be loaded meanwhile
     done = [event for event in events if isinstance(event, BlockDone)]
     assert sorted(event.number for event in done) == list(range(plan.blocks))
     for event in done:

@@ -40,7 +40,7 @@ from reconshield.jobs.scan_request import (
 )
 from reconshield.jobs.silent import find_silent, open_late
 from reconshield.knowledge.ports import held_back
-from reconshield.model import Confidence, Endpoint, Finding, Observation, Reason, Service, State
+from reconshield.model import Confidence, Endpoint, Finding, Json, Observation, Reason, Service, State
 from reconshield.report.result import HeldBack, RatedService, RunHead, Summary
 from reconshield.scan.batch import Batch, records
 from reconshield.scan.doubt import Crowd
@@ -218,9 +218,9 @@ def authorise(store: Store, request: ScanRequest, now: float) -> Targets:
 def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop: threading.Event) -> Iterator[Event]:
     """Measure, identify, judge and save. Ends early, with everything saved, once `stop` is set."""
     begin = clock()
-    run = prepared.run or begin_run(store, prepared, begin)
-    claim_run(store, run.id, this_owner())
+    run = prepared.run or begin_run(store, prepared, begin, owner=this_owner())
     if prepared.run:
+        claim_run(store, run.id, this_owner())
         reopen_run(store, run.id)
     yield Started(head_of(run, prepared.plan))
     last = Progress(0, 0, 0.0, 0, None, None)
@@ -228,12 +228,13 @@ def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop:
     rates = RateHistory(begin)
     ready = Readiness(prepared.targets.level)
     for event in measure_blocks(store, prepared, run.id, stop):
-        ready.prepare(found_open=last.open > 0)
         if isinstance(event, Progress):
             last = event
-            rates.add(clock(), event.rate)
+            if event.done:
+                rates.add(clock(), event.rate)
             slowed |= {event.slowed: None} if event.slowed else {}
-        else:
+        ready.prepare(found_open=last.open > 0)
+        if not isinstance(event, Progress):
             yield event
     crowds = [] if stop.is_set() else find_crowds(store, run, prepared.plan)
     if not stop.is_set():
@@ -259,8 +260,8 @@ def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop:
     yield Finished(summary)
 
 
-def begin_run(store: Store, prepared: Prepared, now: float) -> Run:
-    """Keep what will be measured, before the first packet: a run that is killed is resumed from here."""
+def begin_run(store: Store, prepared: Prepared, now: float, *, owner: Json | None = None) -> Run:
+    """Keep what will be measured, and by which process, before the first packet: a run that is killed is resumed from here."""
     return create_run(
         store,
         plan=prepared.plan.to_json(),
@@ -269,7 +270,7 @@ def begin_run(store: Store, prepared: Prepared, now: float) -> Run:
         grants=prepared.targets.grants,
         level=prepared.targets.level,
         now=now,
-        options=kept_options(prepared),
+        options={**kept_options(prepared), **({"owner": owner} if owner else {})},
     )
 
 

@@ -57,9 +57,10 @@ class Progress:
 
 
 def report(crew: Crew[Any]) -> Iterator[BlockDone | Progress]:
-    """Yield finished blocks, and progress in between and at the end."""
+    """Yield finished blocks, and progress at once (the lanes run), in between, and at the end."""
     running, last = len(crew.tallies), Progress(0, 0, 0.0, 0, None, None)
     then = time.monotonic()
+    yield last
     while running:
         due = then + PROGRESS_SECONDS - time.monotonic()
         if due <= 0:
