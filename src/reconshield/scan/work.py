@@ -136,13 +136,13 @@ class Waiting:
     def _ready_at(self, item: Item, host: str, now: float) -> float:
         """When a host that has no row may be asked. It takes its turn in its network, so it must be asked then."""
         work, index, _ = item
-        ready = self._hosts.ready_at(host, now) if self._hosts else now
+        ready = self._hosts.ready_at(host, now) if self._hosts is not None else now
         if self._nets and not self._nets.is_free(host, now):
             ready = max(ready, self._nets.turn(work.network(index), host, now))
         return ready
 
     def _count(self, host: str, now: float) -> None:
-        if self._hosts:
+        if self._hosts is not None:  # one that has counted nothing yet is empty, and so false
             self._hosts.count(host, now)
 
     def _unpark(self, now: float) -> Item:
