@@ -199,7 +199,7 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_finishes(tmp_path: Path) -> N
     assert time.monotonic() - asked < 3
     assert process.returncode == 130
     assert "endpoints are measured and saved" in err
-    assert "reconshield scan --resume latest" in err
+    assert "reconshield scan --resume latest --rate 3000\n" in err
     lines = run(tmp_path, "scan", "--resume", "latest", "--json").lines
     assert (lines[-1]["state"], lines[-1]["measured"]) == ("complete", 9000)
     assert run(tmp_path, "scan", "--resume", "latest").code == 2

@@ -13,6 +13,7 @@ FIRST = [
     ("pop3", "110/tcp"),
     ("pop3s", "995/tcp"),
     ("POP3", "110/tcp"),
+    ("mail", "24/tcp"),  # a cluster, before names that begin so
     ("dovecot mail", "110/tcp"),  # a product
     ("critical remote-access", "23/tcp"),  # a rating and a cluster: the worst first
     ("udp snmp", "161/udp"),

@@ -105,3 +105,8 @@ def test_markdown_has_every_claim() -> None:
             assert claim["text"] in text
     for rows in data["sections"]["defence"].values():
         assert all((row.get("setting") or row["text"]) in text for row in rows)
+
+
+def test_a_role_is_named_once() -> None:
+    for port, role in ((110, "  role        mixed: public at some"), (6000, "  role        never; use SSH forwarding")):
+        assert any(line.startswith(role) for line in profile_lines(profile(port), Page(80)))

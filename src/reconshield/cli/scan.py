@@ -23,6 +23,7 @@ from reconshield.text import count
 
 if TYPE_CHECKING:
     from reconshield.jobs.scan import Event, Prepared
+    from reconshield.jobs.scan_request import ScanRequest
     from reconshield.report.result import RunResult
     from reconshield.store.db import Store
 
@@ -122,6 +123,15 @@ def choose_manner(polite: bool, normal: bool, fast: bool, *, confirmed: bool) ->
     return asked[0] if asked else "normal"
 
 
+def resume_command(request: ScanRequest) -> str:
+    """What goes on with a scan as gently as it was begun: the run keeps targets and ports, not the limits of its speed."""
+    limits = (("rate", request.rate), ("per-host", request.per_host))
+    words = [f"--{name} {value:g}" for name, value in limits if value is not None]
+    if request.manner == "polite":
+        words.append("--polite")
+    return " ".join(["reconshield scan --resume latest", *words])
+
+
 def parse_shard(text: str) -> tuple[int, int]:
     """`1/4` is the first of four shares: (0, 4)."""
     part, slash, of = text.partition("/")
@@ -158,7 +168,7 @@ def follow(call: Invocation, store: Store, prepared: Prepared, sink: Output) -> 
     if stop.is_set():
         measured, probes = count(result.summary.measured), count(result.summary.probes)
         call.tell(f"stopped after {result.summary.seconds:.1f} s. {measured} of {probes} endpoints are measured and saved.")
-        call.suggest("reconshield scan --resume latest")
+        call.suggest(resume_command(prepared.request))
         raise typer.Exit(130)
     return result
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from reconshield.knowledge.profile import Profile
+from reconshield.knowledge.records import EndpointEntry
 from reconshield.knowledge.risk import MAXIMA, arithmetic, border_note, risk_data
 from reconshield.knowledge.sections import sections_of
 
@@ -82,10 +84,16 @@ def markdown(profile: Profile) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def role_text(endpoint: EndpointEntry) -> str:
+    """`mixed: public at some mail providers, internal elsewhere`, `never; use SSH forwarding`."""
+    text = endpoint.role_text
+    return text if re.match(rf"{endpoint.role}\b", text) else f"{endpoint.role}: {text}"
+
+
 def _facts(profile: Profile) -> list[str]:
     rows = [("registered", registered_text(profile)), ("in use", in_use_text(profile))]
     if profile.endpoint:
-        rows += [("TLS", tls_text(profile.endpoint.tls)), ("role", f"{profile.endpoint.role}: {profile.endpoint.role_text}")]
+        rows += [("TLS", tls_text(profile.endpoint.tls)), ("role", role_text(profile.endpoint))]
         rows += [("twin", twin)] if (twin := twin_text(profile)) else []
     else:
         rows += [("range", f"{profile.range.name}, {profile.range.low}–{profile.range.high}: {profile.range.meaning}")]

@@ -133,8 +133,9 @@ def _fits(word: str, row: EndpointSummary, service: Summary) -> int:
         return 50 if word in {row.transport, row.rating} else 0
     if weight := _fits_name(word, row, service):
         return weight
-    if word == row.role or CLUSTER_ALIASES.get(word, word) in service.clusters:
-        return 50
+    in_cluster = CLUSTER_ALIASES.get(word, word) in service.clusters
+    if in_cluster or word == row.role:
+        return 65 if in_cluster else 50  # more than the beginning of a name: `mail` is not the mailbox of EtherCAT
     if re.fullmatch(r"t\d{4}(\.\d{3})?", word):
         return 50 if any(technique.lower().startswith(word) for technique in service.attack) else 0
     return _fits_text(word, service)

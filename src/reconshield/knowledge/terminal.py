@@ -21,6 +21,7 @@ from reconshield.knowledge.render import (
     in_use_text,
     registered_text,
     related_text,
+    role_text,
     source_text,
     tls_text,
     twin_text,
@@ -97,7 +98,7 @@ def _facts(profile: Profile, page: Page) -> list[str]:
     if profile.endpoint:
         twin = twin_text(profile)
         rows.append(("TLS", tls_text(profile.endpoint.tls), "twin" if twin else "", twin))
-        rows.append(("role", f"{profile.endpoint.role}: {profile.endpoint.role_text}", "", ""))
+        rows.append(("role", role_text(profile.endpoint), "", ""))
     else:
         spread = f"{profile.range.name}, {profile.range.low}–{profile.range.high}: {profile.range.meaning}"
         rows.append(("range", spread, "", ""))
