@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.detection import Detection
@@ -32,9 +32,9 @@ class Kept:
             if last is not None and rank > last:
                 break
             fresh.append((rank, number))
-        held = np.array([rank for rank, _ in self._kept], np.int64).reshape(-1, 2)
+        held = [rank for rank, _ in self._kept]
         for place, (rank, number) in enumerate(fresh):
-            before = int(np.count_nonzero((held[:, 0] < rank[0]) | ((held[:, 0] == rank[0]) & (held[:, 1] < rank[1]))))
+            before = bisect_left(held, rank)
             if place + before < self._most:
                 self._kept.append((rank, describe(number, place + before)))
         self._kept.sort(key=lambda each: each[0])

@@ -152,8 +152,8 @@ def by_endpoint(scene: Scene, points: Callable[[int, str, str], int]) -> Array:
 
 
 def endpoint_of(scene: Scene, number: int) -> tuple[int, str]:
-    row = scene.rows[number]
-    return int(row["dport"]), TRANSPORTS.get(int(row["transport"]), str(row["transport"]))
+    transport = int(scene.rows["transport"][number])
+    return int(scene.rows["dport"][number]), TRANSPORTS.get(transport) or str(transport)
 
 
 def service_text(scene: Scene, port: int, transport: str) -> str:

@@ -238,6 +238,7 @@ def catalogue_services() -> Services:
 
     index = load_index()
 
+    @lru_cache(4096)
     def at(port: int, transport: str) -> tuple[tuple[str, str], ...]:
         return tuple((row.service, row.tls) for row in index.at(port, transport))
 
