@@ -36,7 +36,7 @@ test: unit system ## every test: first the quick ones, then the system tests
 unit: dev        ## only the quick tests (no root, about two minutes)
 	$(BIN)/pytest -q -n 4 -m "not system"
 
-# Three files at a time, for most of them wait; then, alone, what measures how much a path bears.
+# Three files at a time, for most of them wait; then, alone, what measures a rate or needs its answers in time.
 system: dev packages ## only the tests with root, namespaces and real servers
 	$(BIN)/pytest -q -n 3 --dist=loadfile -m "system and not quiet" -rs
 	$(BIN)/pytest -q -m quiet -rs

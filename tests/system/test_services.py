@@ -18,7 +18,7 @@ from system.netns import Lab, Namespace, can_make_namespaces
 from system.scanning import Answer, scan
 from system.servers import missing_programs, running
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.quiet]  # thirteen servers have to answer in time
 
 PORTS = sorted({int(endpoint.rsplit(":", 1)[1]) for server in SERVERS for endpoint in server.endpoints} - {12345})
 HELD = 102  # a PLC's port: gets no byte
