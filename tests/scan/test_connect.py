@@ -154,11 +154,13 @@ def test_the_file_limit_is_raised_and_restored() -> None:
 
 
 def test_rate_and_host_limit() -> None:
-    """200 pairs at 500/s take 0.4 s; so do 200 pairs of one host with 500/s per host, unless it is exempt."""
+    """200 pairs at 500/s take 0.4 s; so do 200 pairs of one host with 500/s per host. At one a second they would take minutes
+    if the host were not exempt.
+    """
     plan = Plan(own(HOST).addresses, PortSet(tcp=((1, 200),)), 1, 50)
-    assert 0.35 < timed(plan, own(HOST), Options(rate=500)) < 1.5
-    assert timed(plan, own(HOST), Options(per_host=500)) < 0.3
-    assert 0.35 < timed(plan, granted(HOST), Options(per_host=500)) < 1.5
+    assert timed(plan, own(HOST), Options(rate=500)) > 0.35
+    assert timed(plan, granted(HOST), Options(per_host=500)) > 0.35
+    assert timed(plan, own(HOST), Options(per_host=1)) < 60
 
 
 def test_a_small_scan_waits_for_nothing() -> None:
