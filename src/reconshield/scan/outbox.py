@@ -237,8 +237,10 @@ class Outbox:
                 self._pace.controls.take_back(control)
         table, hop = table[may_go], hop[may_go]
         among = self._pace.controls.places(table.size, rows.size)
-        mixed = [np.insert(column, among, table[name]) for column, name in zip(columns, table.dtype.names or (), strict=True)]
-        return Packets(mixed, np.insert(mac, among, hop, axis=0), going)
+        order = np.insert(np.arange(rows.size), among, np.arange(rows.size, rows.size + table.size))
+        names = table.dtype.names or ()
+        mixed = [np.concatenate([column, table[name]])[order] for column, name in zip(columns, names, strict=True)]
+        return Packets(mixed, np.concatenate([mac, hop])[order], going)
 
     def _choose(self, number: int, flight: Flight, rows: Rows, now: float) -> tuple[Rows, U8]:
         """Those pairs that may be sent to now, with the next hop's address; the others are parked, or settled for good."""
