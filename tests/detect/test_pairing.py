@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from detect.reading import flows_in
 from reconshield.detect import pairing as module
-from reconshield.detect.flows import Item, Mark
+from reconshield.detect.flows import Bad, Flows, Item, Mark
 from reconshield.detect.pairing import ACK, FIN, RST, SYN, Half, Pairing, role_of
 
 C, S = "10.0.0.5", "203.0.113.7"
@@ -132,3 +132,14 @@ def spans(halves: list[Half], flow: dict[str, Any]) -> int:
             begins.append(start)
         latest = max(latest, end)
     return begins.count(flow["start"])
+
+
+def test_numbers_too_large_for_their_column_are_named_or_cut() -> None:
+    pairing = Pairing("record", 15)
+    pairing.add(there(0, transport=2**70))
+    pairing.add(Half(2, 0, 1, C, S, 40_000, 80, 6, flags=2**70, octets=2**70, packets=5))
+    bad, flows = list(pairing.finish())
+    assert isinstance(bad, Bad)
+    assert "no protocol" in bad.why
+    assert isinstance(flows, Flows)
+    assert flows.rows.size == 1

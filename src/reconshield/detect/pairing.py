@@ -170,7 +170,13 @@ class Pairing:
             rows[name] = port & 0xFFFF
         for name in ("octets", "packets"):
             rows[name] = np.minimum(whole_numbers(columns[name], NOT_KNOWN), MOST_COUNT)
-        for name in ("record", "transport", "flags", "role", "denied", "view", "both"):
+        transport = whole_numbers(columns["transport"], -1)
+        yield from name_bad(
+            self._place, number, right, (transport >= 0) & (transport <= 0xFF), "no protocol", columns["transport"]
+        )
+        rows["transport"] = transport & 0xFF
+        rows["flags"] = np.clip(whole_numbers(columns["flags"], -1), -1, 0xFFF)
+        for name in ("record", "role", "denied", "view", "both"):
             rows[name] = columns[name]
         for name in ("start", "end"):
             rows[name] = read_moments(columns[name])
