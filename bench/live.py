@@ -44,7 +44,7 @@ def scan(home: Path, clients: int) -> tuple[float, list[int], int]:
     """CPU seconds of a scan that so many watch, the states that each got, and the most memory."""
     settings = load_settings({"home": str(home)}, {})
     with open_store(settings.db) as store:
-        live, begun = LiveScans(settings), time.process_time()
+        live, begun = LiveScans(), time.process_time()
         run = live.start(store, prepare_scan(store, settings, REQUEST, time.time(), policy=None), "bench")
         states, most = asyncio.run(watch_all(live, run, max(clients, 1)))
         live.close(30)

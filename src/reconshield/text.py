@@ -99,7 +99,7 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-PORTLESS = {"1": "icmp", "4": "ipip", "41": "ipv6", "47": "gre", "50": "esp", "58": "icmp6", "89": "ospf", "112": "vrrp"}
+PORTLESS_NAMES = {"1": "icmp", "4": "ipip", "41": "ipv6", "47": "gre", "50": "esp", "58": "icmp6", "89": "ospf", "112": "vrrp"}
 """Numbers of IP protocols that have no ports, by the names that people know."""
 
 
@@ -107,7 +107,7 @@ def place_text(port: int, transport: str) -> str:
     """`110/tcp`; `icmp` or `protocol 99` where a protocol has no ports and is known by its number."""
     if port or not transport.isdecimal():
         return f"{port}/{transport}"
-    return PORTLESS.get(transport, f"protocol {transport}")
+    return PORTLESS_NAMES.get(transport, f"protocol {transport}")
 
 
 def plural(number: int, one: str, many: str) -> str:

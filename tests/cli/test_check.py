@@ -15,6 +15,7 @@ from defusedxml import ElementTree
 from cli.inside import Done, run
 from cli.test_runs import Pop3, Redis, free_port, serving
 from reconshield import scan_targets
+from reconshield.jobs.policy import locate_policy
 
 SARIF = json.loads((Path(__file__).parents[1] / "report" / "sarif-2.1.0-part.schema.json").read_text())
 JUNIT = {
@@ -290,6 +291,16 @@ def test_a_proposal_passes_only_when_its_blanks_are_filled(place: Place, tmp_pat
     assert place.check(str(path)).code == 0
     again = run(place.home, "policy", "propose", "--run", place.run, "--policy", str(path)).out
     assert "Nothing is open that is not expected already." in again
+
+
+def test_an_empty_policy_here_does_not_hide_the_one_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reconshield.toml").touch()
+    home = tmp_path / "home"
+    home.mkdir()
+    assert locate_policy(home) is None
+    (home / "reconshield.toml").write_text("version = 1\n")
+    assert locate_policy(home) == home / "reconshield.toml"
 
 
 def test_a_proposal_may_go_where_the_policy_will_be(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from reconshield.jobs.grants import add_grant
 from reconshield.jobs.live import LiveScans, LiveState, stored_state
 from reconshield.jobs.live_state import Pace
 from reconshield.jobs.results import load_result
-from reconshield.jobs.scan import Measured, Prepared, begin_run, prepare_scan, run_scan
+from reconshield.jobs.scan import Measured, Prepared, begin_run, prepare_resume, prepare_scan, run_scan
 from reconshield.jobs.scan_request import ScanRequest
 from reconshield.settings import Settings, load_settings
 from reconshield.store import audit
@@ -47,13 +47,18 @@ def store(settings: Settings) -> Iterator[Store]:
 @pytest.fixture
 def live(settings: Settings, store: Store) -> Iterator[LiveScans]:
     del store
-    scans = LiveScans(settings)
+    scans = LiveScans()
     yield scans
     scans.close(20)
 
 
 def request(ports: str, *, rate: float | None = None, level: int = 2) -> ScanRequest:
     return ScanRequest((HOST,), ports=ports, rate=rate, level=level, engine="connect", seed=7, actor="ada")
+
+
+def resume(live: LiveScans, store: Store, run: str, wish: ScanRequest) -> str:
+    """Go on with a run as the app does."""
+    return live.start(store, prepare_resume(store, run, wish, time.time(), policy=None), wish.actor or "")
 
 
 def slow(store: Store, settings: Settings) -> Prepared:
@@ -103,14 +108,14 @@ def test_what_is_stopped_is_partial_and_goes_on_where_it_was(store: Store, setti
     assert 0 < state.done < state.total == 20_000
     assert [each.run for each in live.running("main")] == [run]
     with pytest.raises(UserError, match="is being measured"):
-        live.resume(store, run, ScanRequest((), actor="bob"), time.time(), policy=None)
+        resume(live, store, run, ScanRequest((), actor="bob"))
     assert live.pause(store, run)
     assert not live.stop(store, run)
     state = until_ended(live, run)
     assert (state.outcome, state.ending, state.stopping) == ("partial", "paused", False)
     assert stored_state(store, run).ending == "paused"
     assert 0 < stored_state(store, run).done < 20_000
-    assert live.resume(store, run, ScanRequest((), actor="bob"), time.time(), policy=None) == run
+    assert resume(live, store, run, ScanRequest((), actor="bob")) == run
     state = until_ended(live, run)
     assert (state.outcome, state.done, state.by, state.ending) == ("complete", 20_000, "bob", None)
     kept = stored_state(store, run)
@@ -163,7 +168,7 @@ def test_a_crash_is_told_in_one_line_and_loses_nothing(
     kept = stored_state(store, run)
     assert (kept.error, kept.outcome, kept.done) == (state.error, "partial", 200)
     monkeypatch.undo()
-    live.resume(store, run, ScanRequest((), actor="bob"), time.time(), policy=None)
+    resume(live, store, run, ScanRequest((), actor="bob"))
     assert until_ended(live, run).outcome == "complete"
     assert stored_state(store, run).error is None
 
@@ -236,7 +241,7 @@ def test_from_elsewhere_a_run_of_this_machine_is_not_resumed_without_a_grant(
     live.stop(store, run)
     until_ended(live, run)
     with pytest.raises(Refused):
-        live.resume(store, run, ScanRequest((), exempt_own=False, actor="eve"), time.time(), policy=None)
+        resume(live, store, run, ScanRequest((), exempt_own=False, actor="eve"))
     assert stored_state(store, run).ending == "stopped"
 
 
@@ -305,13 +310,13 @@ def test_what_another_process_measures_is_left_alone_until_that_dies(store: Stor
         run = find_run(store, "latest").id
         assert live.recover(store) == []
         with pytest.raises(UserError, match=f"by process {process.pid}"):
-            live.resume(store, run, ScanRequest((), actor="bob"), time.time(), policy=None)
+            resume(live, store, run, ScanRequest((), actor="bob"))
         assert stored_state(store, run).phase == "measuring"
     assert live.recover(store) == [run]
     state = stored_state(store, run)
     assert (state.phase, state.outcome, state.ending, state.done) == ("ended", "partial", "crashed", 1000)
     assert state.error == "the process that measured it ended without a word"
-    live.resume(store, run, ScanRequest((), actor="bob"), time.time(), policy=None)
+    resume(live, store, run, ScanRequest((), actor="bob"))
     state = until_ended(live, run)
     assert (state.outcome, state.done, state.error) == ("complete", 20_000, None)
     assert stored_state(store, run).ending is None
@@ -342,7 +347,7 @@ def test_a_scan_that_could_not_be_kept_is_not_started_later(
     def failing(*arguments: object) -> None:
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(live_jobs, "claim_run", failing)
+    monkeypatch.setattr(live_jobs, "take_run", failing)
     with pytest.raises(StoreError):
         live.start(store, slow(store, settings), "ada")
     monkeypatch.undo()

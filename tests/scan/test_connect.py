@@ -158,13 +158,15 @@ def test_rate_and_host_limit() -> None:
     if the host were not exempt.
     """
     plan = Plan(own(HOST).addresses, PortSet(tcp=((1, 200),)), 1, 50)
-    assert timed(plan, own(HOST), Options(rate=500)) > 0.35
-    assert timed(plan, granted(HOST), Options(per_host=500)) > 0.35
+    assert 0.35 < timed(plan, own(HOST), Options(rate=500)) < 1.5
+    assert 0.35 < timed(plan, granted(HOST), Options(per_host=500)) < 1.5
     assert timed(plan, own(HOST), Options(per_host=1)) < 60
 
 
 def test_a_small_scan_waits_for_nothing() -> None:
-    assert min(timed(Plan(own(HOST).addresses, PortSet(tcp=((1, 1),)), 1, 1), own(HOST), Options()) for _ in range(5)) < 0.25
+    """Forty tries, for a busy machine interrupts some; waiting for anything would show in each."""
+    plan = Plan(own(HOST).addresses, PortSet(tcp=((1, 1),)), 1, 1)
+    assert any(timed(plan, own(HOST), Options()) < 0.05 for _ in range(40))
 
 
 def timed(plan: Plan, targets: Targets, options: Options) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -96,5 +97,6 @@ def told(seen: Seen) -> dict[int, tuple[str, str]]:
 
 def counted(where: Namespace) -> list[int]:
     """The counters of the rules that are loaded."""
-    words = where.run("nft", "list", "ruleset").split()
-    return [int(words[at + 1]) for at, word in enumerate(words) if word == "packets"]
+    told = json.loads(where.run("nft", "-j", "list", "ruleset"))["nftables"]
+    expressions = [part for row in told if "rule" in row for part in row["rule"]["expr"]]
+    return [part["counter"]["packets"] for part in expressions if "counter" in part]

@@ -1,9 +1,8 @@
-"""Raw UDP beyond single hosts: many hosts, mixed routes, a tunnel, strangers' packets, limits; in own namespaces."""
+"""Raw UDP beyond single hosts: many hosts, mixed routes, a tunnel, strangers' packets; in own namespaces."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import random
 import shutil
@@ -13,125 +12,39 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import NamedTuple
+from contextlib import suppress
 from xml.etree.ElementTree import fromstring
 
 import pytest
 
-from reconshield.addresses import AddressSet, PortSet, parse_target
-from reconshield.model import Observation
+from reconshield.addresses import PortSet
 from reconshield.scan import raw_udp
 from reconshield.scan.batch import records
-from reconshield.scan.engine import BlockDone, Options, measure
-from reconshield.scan.plan import Plan
-from reconshield.scope import Grant, GrantTarget, Request, Targets, authorise
-from system.netns import Lab, Namespace, can_make_namespaces
+from reconshield.scan.engine import BlockDone
+from system.netns import Namespace
+from system.raw_udp_world import (
+    FARM,
+    NEAR,
+    OWN,
+    SILENT,
+    SYSTEM,
+    Options,
+    Plan,
+    World,
+    answering,
+    counted,
+    measure,
+    rules,
+    scan,
+    states,
+    targets_of,
+    udp,
+    world,
+)
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.skipif(not can_make_namespaces(), reason="needs root, ip and nft"),
-]
+__all__ = ["world"]
 
-FARM, NEAR, OWN = "10.100.8.0/24", "10.100.1.2", "10.100.1.1"
-SILENT = "meta l4proto udp udp dport 21000-21009 drop;"
-FLOWING = ("net.ipv4.icmp_ratelimit=0", "net.ipv4.icmp_msgs_per_sec=1000000", "net.ipv4.icmp_msgs_burst=100000")
-
-
-class World(NamedTuple):
-    scanner: Namespace
-    target: Namespace
-    near: str
-    far: str
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    """A scanner, and one kernel that answers for a whole network behind it."""
-    with Lab() as lab:
-        scanner, target = lab.namespace("scan"), lab.namespace("farm")
-        near, far = lab.link(scanner, target, f"{OWN}/24", f"{NEAR}/24", "fd00:100::1/64", "fd00:100::2/64")
-        scanner.run("ip", "route", "add", FARM, "via", NEAR)
-        scanner.run("ip", "-6", "route", "add", "fd00:108::/112", "via", "fd00:100::2")
-        target.run("ip", "route", "add", "local", FARM, "dev", "lo")
-        for number in range(32):  # each a real one: for a whole local network, Linux sends IPv6 errors from another address
-            target.run("ip", "address", "add", f"fd00:108::{number:x}/128", "dev", "lo", "nodad")
-        target.run("sysctl", "-qw", *FLOWING, "net.ipv6.icmp.ratelimit=0")
-        yield World(scanner, target, near, far)
-
-
-@contextmanager
-def rules(where: Namespace, text: str) -> Iterator[None]:
-    where.firewall(f"table inet test {{\n{text}\n}}")
-    try:
-        yield
-    finally:
-        where.run("nft", "flush", "ruleset")
-
-
-@contextmanager
-def answering(where: Namespace, endpoints: list[tuple[str, int]], reply: Callable[[bytes], bytes]) -> Iterator[None]:
-    """UDP servers that answer everything."""
-    socks: list[socket.socket] = []
-
-    def bind() -> None:
-        for address, port in endpoints:
-            socks.append(socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM))
-            socks[-1].bind((address, port))
-
-    def serve(sock: socket.socket) -> None:
-        with suppress(OSError):
-            while True:
-                data, sender = sock.recvfrom(65535)
-                if data == b"end":
-                    return
-                sock.sendto(reply(data), sender)
-
-    where.inside(bind)
-    threads = [threading.Thread(target=serve, args=(sock,), daemon=True) for sock in socks]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for sock in socks:
-            sock.sendto(b"end", sock.getsockname()[:2])
-        for thread in threads:
-            thread.join(5)
-        for sock in socks:
-            sock.close()
-
-
-def targets_of(*texts: str) -> Targets:
-    asked = tuple(parse_target(text) for text in texts)
-    sets = [(text, one.addresses or AddressSet()) for text, one in zip(texts, asked, strict=True)]
-    grant = Grant("g1", "tests", tuple(GrantTarget(text, area) for text, area in sets), (), 3, 0.0, 2e9)
-    made = authorise(Request(asked), [grant], AddressSet(), {}, 1.0)
-    assert isinstance(made, Targets)
-    return made
-
-
-def scan(
-    where: Namespace, allowed: Targets, ports: PortSet, options: Options | None = None, block_size: int = 700
-) -> dict[tuple[str, int], Observation]:
-    plan = Plan(allowed.addresses, ports, seed=5, block_size=block_size)
-    events = where.inside(lambda: list(measure(plan, allowed, range(plan.blocks), options or Options(engine="raw"))))
-    seen = [one for event in events if isinstance(event, BlockDone) for one in records(event.batch)]
-    assert len(seen) == plan.size
-    found = {(one.endpoint.ip, one.endpoint.port): one for one in seen if one.endpoint.transport == "udp"}
-    assert len(found) == plan.targets.count * PortSet(udp=ports.udp).count
-    return found
-
-
-def udp(*ranges: tuple[int, int]) -> PortSet:
-    return PortSet(udp=ranges)
-
-
-def states(seen: dict[tuple[str, int], Observation]) -> Counter[str]:
-    return Counter(one.state.label for one in seen.values())
+pytestmark = SYSTEM
 
 
 @pytest.mark.parametrize(
@@ -242,23 +155,6 @@ def test_our_kernel_does_not_answer_the_answers(world: World) -> None:
         assert counted(world.target) == [0]
 
 
-def counted(where: Namespace) -> list[int]:
-    told = json.loads(where.run("nft", "-j", "list", "ruleset"))["nftables"]
-    expressions = [part for row in told if "rule" in row for part in row["rule"]["expr"]]
-    return [part["counter"]["packets"] for part in expressions if "counter" in part]
-
-
-def test_limits_of_hosts_and_of_the_scan_are_kept(world: World) -> None:
-    """400 silent ports of one host at 200 a second to a host: two questions each take four seconds, not less."""
-    with rules(world.target, "chain in { type filter hook input priority 0; udp dport 21000-21399 counter drop; }"):
-        began = time.monotonic()
-        seen = scan(world.scanner, targets_of(NEAR), udp((21_000, 21_399)), Options(engine="raw", per_host=200))
-        seconds = time.monotonic() - began
-        assert counted(world.target) == [800]
-    assert states(seen) == {"open|filtered": 400}
-    assert 800 / seconds <= 205
-
-
 def test_a_tunnel_without_a_link_layer(world: World) -> None:
     """Packets go out by a tun device as they are; what it writes back is heard."""
     stop = threading.Event()
@@ -316,67 +212,6 @@ def ip_packet(protocol: int, source: bytes, target: bytes, body: bytes) -> bytes
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + body
 
 
-def test_who_works_has_no_privileges(world: World) -> None:
-    """While a scan waits for a silent host, its child process has no capability at all."""
-    program = f"""
-import sys; sys.path[:0] = {sys.path!r}
-from system.test_raw_udp import Options, Plan, measure, targets_of, udp
-allowed = targets_of("{NEAR}")
-plan = Plan(allowed.addresses, udp((21000, 21001)), 1, 2)
-list(measure(plan, allowed, range(plan.blocks), Options(engine="raw")))
-"""
-    with (
-        rules(world.target, "chain in { type filter hook input priority 0; udp dport 21000-21001 drop; }"),
-        subprocess.Popen(["ip", "netns", "exec", world.scanner.name, sys.executable, "-c", program]) as scanner,
-    ):
-        effective = set()
-        while scanner.poll() is None:
-            for child in children_of(scanner.pid):
-                with suppress(OSError):
-                    status = Path(f"/proc/{child}/status").read_text(encoding="ascii")
-                    effective |= {line.split()[1] for line in status.splitlines() if line.startswith("CapEff")}
-            time.sleep(0.01)
-        assert scanner.returncode == 0
-    assert "0000000000000000" in effective
-
-
-def children_of(pid: int) -> list[int]:
-    with suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-    return []
-
-
-def test_without_the_right_it_is_not_possible(world: World) -> None:
-    program = f"""
-import os, sys; sys.path[:0] = {sys.path!r}
-from system.test_raw_udp import Options, Plan, measure, targets_of, udp
-allowed = targets_of("{NEAR}")
-plan = Plan(allowed.addresses, udp((21000, 21001)), 1, 2)
-list(measure(plan, allowed, [], Options(engine="raw")))  # loads what this user may not read
-os.setuid(65534)
-try:
-    list(measure(plan, allowed, range(plan.blocks), Options(engine="raw")))
-except PermissionError:
-    print("refused")
-"""
-    assert world.scanner.python(program).strip() == "refused"
-
-
-def test_a_stop_is_heeded_at_once(world: World) -> None:
-    """The plan takes most of a minute at this rate."""
-    stop = threading.Event()
-    allowed = targets_of(FARM)
-    plan = Plan(allowed.addresses, udp((21_000, 21_099)), 1, 500)
-
-    def run() -> float:
-        threading.Timer(1.0, stop.set).start()
-        list(measure(plan, allowed, range(plan.blocks), Options(engine="raw", rate=500), stop))
-        return time.monotonic()
-
-    began = time.monotonic()
-    assert world.scanner.inside(run) - began < 20
-
-
 def test_what_is_reachable(world: World) -> None:
     area = targets_of("10.100.0.0/16").addresses
     found = world.scanner.inside(lambda: raw_udp.reachable(area))
@@ -423,35 +258,3 @@ def nmap_states(where: Namespace, ports: list[int]) -> dict[int, str]:
     for group in tree.iter("extraports"):
         found |= {port: group.attrib["state"] for port in ports if port not in found}
     return found
-
-
-def test_errors_that_flow_and_are_missed_all_the_same(world: World) -> None:
-    """Ten errors a second, asked 40 times a second: the first pass looks like a host that gives all its errors. It is not."""
-    world.target.run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=100")
-    try:
-        seen = scan(world.scanner, targets_of(NEAR), udp((21_100, 21_159)), Options(engine="raw", per_host=40))
-    finally:
-        world.target.run("sysctl", "-qw", *FLOWING)
-    assert states(seen)["closed"] >= 50
-    assert set(states(seen)) <= {"closed", "open|filtered"}
-
-
-@pytest.mark.parametrize("engine", ["raw", "connect"])
-def test_a_silent_network_is_asked_slowly_and_holds_up_no_other(world: World, engine: str) -> None:
-    """100 silent addresses of a /24 a second: 256 take a second and a half at least, while a host elsewhere answers at once."""
-    ports = list(range(21_000, 21_010))
-    live = [(NEAR, port) for port in ports]
-    with (
-        rules(world.target, f"chain in {{ type filter hook input priority 0; ip daddr {FARM} meta l4proto udp drop; }}"),
-        answering(world.target, live, lambda _: b"hello"),
-    ):
-        began = time.time()
-        seen = scan(world.scanner, targets_of(FARM, NEAR), udp((ports[0], ports[-1])), Options(engine=engine, retries=0))
-        ended = time.time()
-        free = Options(engine=engine, retries=0, per_net=None)
-        scan(world.scanner, targets_of(FARM), udp((ports[0], ports[0])), free)
-        unlimited = time.time() - ended
-    assert states(seen) == {"open": 10, "open|filtered": 2560}
-    assert ended - began > 1.5 + 0.9  # and the time-out of the last
-    assert max(seen[place].at for place in live) < ended - 1.5
-    assert unlimited < ended - began

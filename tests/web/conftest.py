@@ -52,7 +52,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setattr(passwords, "hasher", lambda: cheap)
     settings = load_settings({"home": str(tmp_path)}, {})
     with new_store(settings.db) as store:
-        made = Site(settings=settings, store=store, live=LiveScans(settings))
+        made = Site(settings=settings, store=store, live=LiveScans())
         yield made
         made.live.close(5)
 

@@ -47,6 +47,6 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_url: str) -> 
     monkeypatch.setattr(passwords, "hasher", lambda: cheap)
     settings = load_settings({"home": str(tmp_path), "db": postgres_url}, {})
     with open_store(settings.db) as store:
-        made = Site(settings=settings, store=store, live=LiveScans(settings))
+        made = Site(settings=settings, store=store, live=LiveScans())
         yield made
         made.live.close(5)

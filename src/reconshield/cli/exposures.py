@@ -50,7 +50,7 @@ def exposures(
     check_zone(zone, rules)
     wanted = read_ports(ports) if ports else None
     with open_database(call) as store:
-        found, measured = load_exposures(store, rules, now), bool(list_runs(store))
+        found, measured = load_exposures(store, rules, now), bool(list_runs(store, 1))
     if flows:
         found = with_talk(call, found, flows, since, rules, now)
     found = [e for e in found if zone in {None, e.zone} and (not failing or e.verdict in FAILING)]

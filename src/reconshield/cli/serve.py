@@ -59,7 +59,7 @@ def serve(
         site = Site(
             settings=call.settings,
             store=store,
-            live=LiveScans(call.settings),
+            live=LiveScans(),
             proxies=read_proxies(" ".join(proxy or ())),
             secure=tls is not None or bool(proxy),
             names=names_of(host, served=tls is not None or bool(proxy)),

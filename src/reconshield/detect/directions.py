@@ -4,7 +4,8 @@
 
 - Each row is turned to the side that began: by the SYN that `flags` show, by what is already known of the flow, else by the
   lower port, which is marked as a guess.
-- Two rows of one sensor, the same ends and the same interval are one flow in two directions, and become one row.
+- Two rows of one batch, one sensor, the same ends and the same interval are one flow in two directions, and become one row.
+  Where a batch ends between them they stay two rows of the flow, and how it went is told by each alone.
 - A row that goes on from an earlier one keeps the flow's beginning and is marked `CONTINUED`, so that a long connection is one
   flow and not a steady rhythm of them.
 - A flow that a second sensor tells of as well (the other machine's interface, a gateway on the way) is counted once, as the

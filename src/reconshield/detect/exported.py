@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconshield.detect.discovery import message
-from reconshield.detect.flows import NOT_KNOWN
+from reconshield.detect.flows import NOT_KNOWN, PORTLESS
 from reconshield.detect.pairing import Half, role_of
 from reconshield.detect.templates import Values
 
@@ -19,7 +19,6 @@ NTP_EPOCH = 2_208_988_800
 NOT_A_TIME = float("nan")
 TCP = 6
 ECHO = {(1, 8): 1, (58, 128): 1, (1, 0): -1, (58, 129): -1}
-PORTLESS = (1, 58)
 WAYS = ("", "back_")
 COUNTS = {way: (f"{way}flags", f"{way}octets", f"{way}all_octets", f"{way}packets", f"{way}all_packets") for way in WAYS}
 TIMES = {

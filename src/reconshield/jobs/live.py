@@ -1,8 +1,8 @@
-"""Scans that run in the background of a process (the web app): started, watched, stopped, paused and resumed by their run's id.
+"""Scans that run in the background of a process (the web app): started, watched, stopped and paused by their run's id.
 
-    prepare_scan -> start -> a run in the store, and a thread that measures it once it is its turn
+    prepare_scan, prepare_resume -> start -> a run in the store, and a thread that measures it once it is its turn
     state, wait, changes  -> how far it is (`live_state`)
-    stop, pause, close    -> it ends as partial, with all that was measured saved; resume goes on at the first unfinished block
+    stop, pause, close    -> it ends as partial, with all that was measured saved, and can be prepared to go on from there
 
 A few scans of a workspace run at a time, the others wait and say for what. What another process runs is not here:
 `stored_state` tells of it what the store knows.
@@ -15,21 +15,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
 
 from reconshield.errors import UserError
 from reconshield.jobs.live_scan import HEARTBEAT, PACE, LiveScan, join_all
 from reconshield.jobs.live_state import Found, How, LiveState, stored_state
-from reconshield.jobs.ownership import end_abandoned, this_owner
-from reconshield.jobs.scan import Prepared, begin_run, prepare_resume
-from reconshield.jobs.scan_request import ScanRequest
-from reconshield.settings import Settings
+from reconshield.jobs.ownership import end_abandoned
+from reconshield.jobs.scan import Prepared, take_run
 from reconshield.store.db import Store
-from reconshield.store.runs import Run, claim_run, find_run, reopen_run
+from reconshield.store.runs import Run
 from reconshield.text import plural
-
-if TYPE_CHECKING:
-    from reconshield.policy import Policy
 
 __all__ = ["Found", "LiveScans", "LiveState", "stored_state"]
 
@@ -45,8 +39,8 @@ Key = tuple[str, str]
 class LiveScans:
     """The scans of one process. A store that is given must stay open until its scans have ended."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time, at_once: int = AT_ONCE) -> None:
-        self._settings, self._clock, self._at_once = settings, clock, at_once
+    def __init__(self, clock: Callable[[], float] = time.time, at_once: int = AT_ONCE) -> None:
+        self._clock, self._at_once = clock, at_once
         self._lock = threading.Lock()
         self._scans: dict[Key, LiveScan] = {}
         self._queues: dict[str, deque[LiveScan]] = {}
@@ -56,10 +50,7 @@ class LiveScans:
     def start(self, store: Store, prepared: Prepared, by: str) -> str:
         """Run a scan in the background; gives the id of its run, which exists when this returns."""
         self._check_free(store.workspace, prepared.run)
-        run = prepared.run or begin_run(store, prepared, self._clock())
-        claim_run(store, run.id, this_owner())
-        if prepared.run:
-            reopen_run(store, run.id)
+        run = take_run(store, prepared, self._clock())
         scan = LiveScan(store, prepared, run, by, self._clock)
         with self._lock:
             self._check_free(store.workspace, run)
@@ -75,13 +66,6 @@ class LiveScans:
     def pause(self, store: Store, run_id: str) -> bool:
         """As `stop`, and remembered as paused: somebody means to go on."""
         return self._end(store.workspace, run_id, "paused")
-
-    def resume(self, store: Store, run_id: str, request: ScanRequest, now: float, *, policy: Policy | None) -> str:
-        """Go on with a run that was stopped, paused or killed: authorised anew, for `request.actor` and with its limits."""
-        found = find_run(store, run_id)
-        self._check_free(store.workspace, found)
-        prepared = prepare_resume(store, found.id, request, now, self._settings.home, policy=policy)
-        return self.start(store, prepared, request.actor or "")
 
     def state(self, workspace: str, run_id: str) -> LiveState | None:
         """How far a scan is; None when it does not run here and did not end here lately."""

@@ -38,8 +38,7 @@ def locate_policy(home: Path, given: Path | None = None) -> Path | None:
     """
     if given is not None:
         return given.expanduser()
-    found = next((path for path in (Path(NAME), home / NAME) if path.is_file()), None)
-    return found if found is not None and found.stat().st_size else None
+    return next((path for path in (Path(NAME), home / NAME) if path.is_file() and path.stat().st_size), None)
 
 
 def load_policy(home: Path, given: Path | None = None, vantages: Collection[str] = ()) -> Policy:

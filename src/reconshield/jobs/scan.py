@@ -218,10 +218,7 @@ def authorise(store: Store, request: ScanRequest, now: float) -> Targets:
 def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop: threading.Event) -> Iterator[Event]:
     """Measure, identify, judge and save. Ends early, with everything saved, once `stop` is set."""
     begin = clock()
-    run = prepared.run or begin_run(store, prepared, begin, owner=this_owner())
-    if prepared.run:
-        claim_run(store, run.id, this_owner())
-        reopen_run(store, run.id)
+    run = take_run(store, prepared, begin)
     yield Started(head_of(run, prepared.plan))
     last = Progress(0, 0, 0.0, 0, None, None)
     slowed: dict[str, None] = {}
@@ -258,6 +255,15 @@ def run_scan(store: Store, prepared: Prepared, clock: Callable[[], float], stop:
     heard = ask_again(store, run, prepared.plan, prepared.targets, prepared.options, stop)
     end_run(store, run, summary, clock(), policy=prepared.policy, unconfirmed=heard)
     yield Finished(summary)
+
+
+def take_run(store: Store, prepared: Prepared, now: float) -> Run:
+    """The run of a prepared scan, this process's from now on: a new one, or the one that is taken up again."""
+    if prepared.run is None:
+        return begin_run(store, prepared, now, owner=this_owner())
+    claim_run(store, prepared.run.id, this_owner())
+    reopen_run(store, prepared.run.id)
+    return prepared.run
 
 
 def begin_run(store: Store, prepared: Prepared, now: float, *, owner: Json | None = None) -> Run:

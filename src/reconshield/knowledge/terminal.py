@@ -28,6 +28,7 @@ from reconshield.knowledge.render import (
 )
 from reconshield.knowledge.risk import MAXIMA, arithmetic, border_note
 from reconshield.knowledge.sections import sections_of
+from reconshield.knowledge.steps import firewall_step
 from reconshield.text import width_of
 
 FIRST_SCREEN = 24
@@ -188,8 +189,9 @@ def _do(profile: Profile, page: Page, yours: str | None) -> list[str]:
 
 
 def _step_text(profile: Profile, step: Step) -> str:
-    """The step; in place of the one that every closed port has, the command that makes the rules for it."""
-    derived = step.who == "firewall" and step.text.startswith(f"allow {profile.port}/")
+    """The step; in place of the one that every endpoint for some networks only has, the command that makes the rules for it."""
+    endpoint = profile.endpoint
+    derived = endpoint is not None and endpoint.role != "public" and step == firewall_step(endpoint)
     return f"reconshield firewall advise {_place(profile)} --allow CIDR" if derived else step.text
 
 

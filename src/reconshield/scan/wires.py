@@ -35,7 +35,7 @@ from reconshield.scan.ring import Packets, ReceiveRing, SendRing
 from reconshield.scan.route import Layer, Route, Routes
 
 NO_MAC = bytes(6)
-CHUNK = 8192
+CHUNK = 4096
 """Packets that are built and pushed at once at most."""
 CHUNKS = 4
 """What a ring holds: while one chunk is sent others are ready, so that a sender need not wait for Python."""

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from reconshield import __version__
 from reconshield.knowledge.catalog import attack_names
-from reconshield.knowledge.render import in_use_text, registered_text, tls_text, twin_text
+from reconshield.knowledge.render import in_use_text, registered_text, role_text, tls_text, twin_text
 from reconshield.knowledge.risk import MAXIMA, arithmetic, border_note
 from reconshield.knowledge.sections import data_dates, sections_of
 from reconshield.report.html import style_sheet
@@ -74,6 +74,7 @@ def environment() -> Environment:
         "arithmetic": arithmetic,
         "border_note": border_note,
         "registered_text": registered_text,
+        "role_text": role_text,
         "in_use_text": in_use_text,
         "tls_text": tls_text,
         "twin_text": twin_text,
