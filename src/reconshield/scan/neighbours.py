@@ -248,7 +248,7 @@ class _Link:
 
 def _different(hi: U64, lo: U64) -> tuple[list[int], NDArray[np.intp]]:
     """Each different address once, and for each row which one it is."""
-    if (hi == hi[0]).all():  # IPv4, or one IPv6 network: sorting one column is ten times faster than two
+    if hi.size and (hi == hi[0]).all():  # IPv4, or one IPv6 network: sorting one column is ten times faster than two
         lows, back = np.unique(lo, return_inverse=True)
         return [int(hi[0]) << 64 | low for low in lows.tolist()], back
     pairs = np.empty(hi.size, dtype=[("hi", "u8"), ("lo", "u8")])

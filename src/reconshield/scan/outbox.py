@@ -197,11 +197,12 @@ class Outbox:
             self._unreachable(flight, rows, verdict or verdicts.NO_ROUTE)
             return 0
         room = self._gear.wires.room(number, rows.size + MOST_MIXED)
-        fitting = min(rows.size, room)
-        if fitting < rows.size:
-            self.is_blocked = not room
-            self._queue.appendleft(Segment(flight, rows[fitting:]))
-            rows = rows[:fitting]
+        if room < rows.size:
+            self._queue.appendleft(Segment(flight, rows[room:]))
+            rows = rows[:room]
+            if not room:
+                self.is_blocked = True
+                return 0
         rows, mac = self._choose(number, flight, rows, now)
         if not rows.size:
             return 0
