@@ -171,13 +171,13 @@ def test_what_is_never_measured() -> None:
 
 
 def test_large_sets_cost_nothing() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(1000):
         ten = parse_target("10.0.0.0/8").addresses
         assert ten is not None
         rest = ten - AddressSet.of("10.1.2.3")
         assert rest.count == 2**24 - 1
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 60  # not a measurement: an entry for each address would take hours
     assert len(rest.cidrs()) == 24
 
 

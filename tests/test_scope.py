@@ -237,9 +237,9 @@ def test_long_lists_of_targets_and_exclusions_are_decided_quickly() -> None:
     singles = [f"10.1.{n >> 7}.{2 * n & 255}" for n in range(10_000)]
     g = grant("g1", "10.0.0.0/8", without=tuple(singles[::2]))
     request = ask(*singles)
-    began = time.perf_counter()
+    began = time.process_time()
     targets = allowed(decide(request, g))
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 20  # not a measurement: each with each would take minutes
     assert targets.addresses.count == 5_000
     assert len(targets.dropped) == 5_000
 

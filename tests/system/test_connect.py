@@ -229,9 +229,9 @@ def test_loss_is_measured_and_made_good(world: tuple[Namespace, Namespace]) -> N
 
 
 def test_stop_does_not_wait_for_the_rest(world: tuple[Namespace, Namespace]) -> None:
-    """A silent host keeps the engine waiting, ten seconds at this rate and longer; stop does not wait for it."""
+    """A silent host keeps the engine waiting, two minutes at this rate and longer; stop does not wait for it."""
     targets = targets_of(V4)
-    plan = Plan(targets.addresses, PortSet(tcp=((1000, 1009),)), seed=3, block_size=1)
+    plan = Plan(targets.addresses, PortSet(tcp=((1000, 1119),)), seed=3, block_size=1)
     stop = threading.Event()
 
     def work() -> tuple[float, list[BlockDone]]:
@@ -246,8 +246,8 @@ def test_stop_does_not_wait_for_the_rest(world: tuple[Namespace, Namespace]) -> 
         return time.perf_counter() - began, done
 
     seconds, done = world[0].inside(work)
-    assert seconds < 4
-    assert 2 <= len(done) < plan.blocks
+    assert seconds < 60
+    assert 2 <= len(done) < plan.blocks / 2
 
 
 STARVED = """

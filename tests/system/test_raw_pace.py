@@ -147,14 +147,14 @@ def test_shards_share_the_work(world: World) -> None:
 
 
 def test_stop_does_not_wait_for_the_rest(world: World) -> None:
-    """The plan takes ten seconds at this rate."""
+    """The plan takes 100 s at this rate."""
     allowed = targets_of(V4)
     plan = Plan(allowed.addresses, PortSet(tcp=((2000, 2999),)), seed=3, block_size=10)
     stop = threading.Event()
 
     def work() -> tuple[float, int]:
         done = 0
-        for event in raw.measure(plan, allowed, range(plan.blocks), Options(rate=100), stop):
+        for event in raw.measure(plan, allowed, range(plan.blocks), Options(rate=10), stop):
             done += isinstance(event, BlockDone)
             if done == 2 and not stop.is_set():
                 stop.set()
@@ -162,8 +162,8 @@ def test_stop_does_not_wait_for_the_rest(world: World) -> None:
         return time.perf_counter() - began, done
 
     seconds, done = world.scanner.inside(work)
-    assert seconds < 5
-    assert 2 <= done < plan.blocks
+    assert seconds < 50
+    assert 2 <= done < plan.blocks / 2
 
 
 def test_a_device_that_goes_down_is_a_partial_result() -> None:
