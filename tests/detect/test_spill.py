@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import resource
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from detect.test_match import CELL, DAY, policy_of
 from detect.test_tally import FLOW, batch
 from reconshield.addresses import AddressSet, PortSet
+from reconshield.detect import learned
 from reconshield.detect import match as matching
 from reconshield.detect import tally as module
 from reconshield.detect.flows import Flows, FlowState, Mark, new_rows
@@ -114,7 +117,6 @@ def test_detections_are_the_same_from_the_file(monkeypatch: pytest.MonkeyPatch, 
             assert any(len(group) > 1 for group in split.groups())
         wanted, found = (match(tally, setting_of(), pictured=5) for tally in (whole, split))
         again = match(split, setting_of(), pictured=5)
-        texts = [list(propose_traffic(tally, setting_of(), "cell-3")) for tally in (whole, split)]
     assert (wanted.conversations, wanted.noted, wanted.left_out) == (found.conversations, found.noted, found.left_out)
     assert wanted.detections == found.detections
     assert wanted == found == again
@@ -123,7 +125,27 @@ def test_detections_are_the_same_from_the_file(monkeypatch: pytest.MonkeyPatch, 
     assert most == 40 or every <= kinds
     assert wanted.own
     assert bool(wanted.left_out) == (most == 40)
-    assert texts[0] == texts[1]
+
+
+def test_the_proposal_is_the_same_from_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    office = replace(setting_of(), policy=policy_of(CELL[: CELL.index("[[traffic]]")]))
+    with limits(MOST_PART=50), Tally() as whole, Tally(200) as split:
+        for flows in made_flows(7, 3_000):
+            for tally in (whole, split):
+                tally.add(Flows(flows.rows.copy(), flows.apps))
+        wanted = list(propose_traffic(whole, office, "cell-3"))
+        monkeypatch.setattr(learned, "MOST", 100)
+        shelves = Mock(wraps=Shelves)
+        monkeypatch.setattr(learned, "Shelves", shelves)
+        found = list(propose_traffic(split, office, "cell-3"))
+        assert len(list(split.parts())) > 5
+        shelves.assert_called_once_with(learned.PAIR, learned.SHELVES)
+    assert wanted == found
+    entries = tomllib.loads("".join(found))["traffic"]
+    assert {entry["direction"] for entry in entries} == {"in", "out", "within"}
+    assert any("wan" in entry["with"] for entry in entries if entry["direction"] != "within")
+    assert any("wan" not in entry["with"] for entry in entries if entry["direction"] != "within")
+    assert any(text.endswith(" more\n") for text in found)
 
 
 def test_a_full_disk_is_not_blamed_on_the_log() -> None:

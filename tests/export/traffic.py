@@ -15,7 +15,7 @@ from reconshield.addresses import AddressSet, text_of
 from reconshield.addresses.sets import V4_FIRST, V4_LAST
 from reconshield.detect.flows import Flows
 from reconshield.detect.readers import recognise
-from reconshield.detect.scene import look
+from reconshield.detect.scene import look_at_parts
 from reconshield.detect.tally import Tally
 from reconshield.jobs.detect import catalogue_services, make_setting
 from reconshield.policy import Policy, Traffic
@@ -64,7 +64,7 @@ def against_policy(policy: Policy, flows: Sequence[Flow], now: float) -> dict[Fl
         for item in reader.read([data]):
             assert isinstance(item, Flows), item
             tally.add(item)
-        scene = look(tally, make_setting(policy, now))
+        ((scene, _),) = look_at_parts(tally, make_setting(policy, now))
     wrong = scene.verdicts.governed & ~scene.verdicts.allowed
     said = {int(row["record"]): bool(verdict) for row, verdict in zip(scene.rows, wrong, strict=True)}
     assert len(set(flows)) == len(flows), "the flows must differ"

@@ -56,7 +56,7 @@ def policy_columns(scene: Scene) -> list[Column]:
     def violation(number: int) -> Evidence:
         zone = policy.zones[int(verdicts.zone[number])]
         port, transport = endpoint_of(scene, number)
-        what = service_text(scene, port, transport)
+        what = service_text(scene.setting, port, transport)
         kind = "secure zone" if zone.secure else "zone"
         because = f"{kind} {zone.name} expects no {what} here (line {zone.line})"
         return Evidence(Kind.POLICY, int(points[number]), because)

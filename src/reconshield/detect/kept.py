@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from numpy.typing import NDArray
 
-from reconshield.detection import Detection
-
 Rank = tuple[int, int]
+Told = TypeVar("Told")
 
 
-class Kept:
-    """Keeps at most `most` detections, those of the lowest rank, and counts all. A rank is never given twice."""
+class Kept(Generic[Told]):
+    """Keeps at most `most` descriptions, those of the lowest rank, and counts all. A rank is never given twice."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._kept: list[tuple[Rank, Detection]] = []
+        self._kept: list[tuple[Rank, Told]] = []
         self.count = 0
 
-    def add(self, numbers: NDArray[Any], ranks: NDArray[Any], describe: Callable[[int, int], Detection]) -> None:
+    def add(self, numbers: NDArray[Any], ranks: NDArray[Any], describe: Callable[[int, int], Told]) -> None:
         """Take in a lot, in the order of its ranks (two columns). `describe` is asked only for what is kept as yet, with the
         place that it has among what is kept.
         """
@@ -40,5 +39,5 @@ class Kept:
         self._kept.sort(key=lambda each: each[0])
         del self._kept[self._most :]
 
-    def all(self) -> list[Detection]:
-        return [detection for _, detection in self._kept]
+    def all(self) -> list[Told]:
+        return [told for _, told in self._kept]

@@ -66,7 +66,7 @@ class Found:
 
     def __init__(self, pictured: int) -> None:
         self.pictured = pictured
-        self.worst, self.allowed, self.own = Kept(MOST_DETECTIONS), Kept(MOST_DETECTIONS), Kept(MOST_DETECTIONS)
+        self.worst, self.allowed, self.own = (Kept[Detection](MOST_DETECTIONS) for _ in range(3))
         self.noted = self.conversations = 0
 
 
@@ -128,7 +128,7 @@ def refutation(scene: Scene, number: int, entries: list[Evidence]) -> str:
     """What would show that a detection is harmless."""
     kinds = {entry.kind for entry in entries}
     port, transport = endpoint_of(scene, number)
-    usual = service_text(scene, port, transport)
+    usual = service_text(scene.setting, port, transport)
     ways = []
     if Kind.PROTOCOL in kinds:
         ways.append(f"a greeting of {usual} in a capture")

@@ -95,11 +95,6 @@ class Scene:
     crowd: Crowd
 
 
-def look(tally: Tally, setting: Setting) -> Scene:
-    """The scene of all conversations at once, however many they are."""
-    return make_scene(tally.conversations, tally, setting, inner_area(setting), None, None)
-
-
 def look_at_parts(tally: Tally, setting: Setting) -> Iterator[tuple[Scene, Chosen]]:
     """The scenes of parts of them that fit into memory, each with what gives the moments of chosen conversations of it."""
     area = inner_area(setting)
@@ -156,6 +151,6 @@ def endpoint_of(scene: Scene, number: int) -> tuple[int, str]:
     return int(scene.rows["dport"][number]), TRANSPORTS.get(transport) or str(transport)
 
 
-def service_text(scene: Scene, port: int, transport: str) -> str:
-    usual = scene.setting.services.at(port, transport)
+def service_text(setting: Setting, port: int, transport: str) -> str:
+    usual = setting.services.at(port, transport)
     return usual[0][0] if usual else place_text(port, transport)
