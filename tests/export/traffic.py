@@ -19,7 +19,7 @@ from reconshield.detect.scene import look_at_parts
 from reconshield.detect.tally import Tally
 from reconshield.jobs.detect import catalogue_services, make_setting
 from reconshield.policy import Policy, Traffic
-from reconshield.policy.gates import DISCOVERY_TYPES, LINK
+from reconshield.policy.gates import LINK, UNJUDGED_TYPES
 
 NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "sctp": 132}
 SPOKEN = ("", "", "", "", "dns", "smtp", "ssl", "smtp,ssl", "ssl,smtp", "http", "ssh", "krb_tcp", "quic", "pop3")
@@ -74,7 +74,8 @@ def against_policy(policy: Policy, flows: Sequence[Flow], now: float) -> dict[Fl
 
 def may_be_discovery(flow: Flow) -> bool:
     """Whether detection may pass over a flow in silence."""
-    return flow.kind in DISCOVERY_TYPES or (flow.transport == "udp" and flow.port in (67, 68, 546, 547))
+    message = flow.transport == "icmp" and flow.kind in UNJUDGED_TYPES[1 if "." in flow.dst else 58]
+    return message or (flow.transport == "udp" and flow.port in (67, 68, 546, 547))
 
 
 def make_flows(
@@ -107,7 +108,7 @@ def make_flows(
         transport = random_.choice(kinds)
         port = random_.choice(near) if transport in WITH_PORTS else 0
         service = random_.choice(spoken) if transport in {"tcp", "udp"} else ""
-        kind = random_.choice(KINDS) if transport == "icmp" and not is_v4(dst) else 0
+        kind = random_.choice(KINDS[is_v4(dst)]) if transport == "icmp" else 0
         flows[src, dst, transport, port] = Flow(text_of(src), text_of(dst), transport, port, service, kind)
     return list(flows.values())
 
@@ -120,7 +121,7 @@ def is_multicast(value: int) -> bool:
     return value >> 120 == 0xFF or V4_LAST - 2**29 < value <= V4_LAST
 
 
-KINDS = (1, 128, 129, 130, 132, 133, 135, 136, 137, 138, 143, 144)
+KINDS = {True: (0, 3, 5, 8, 11, 13, 135), False: (1, 4, 5, 128, 129, 130, 132, 133, 135, 136, 137, 138, 143, 144)}
 LINK_EDGES = {
     family: sorted(
         value

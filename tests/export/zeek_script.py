@@ -74,7 +74,7 @@ def judge(script: dict[str, Any], flow: Flow, now: float) -> bool:
 
 def keeps_house(script: dict[str, Any], flow: Flow) -> bool:
     sender = (flow.transport, flow.sender_port)
-    if ":" in flow.dst and sender in script["discovery"]:
+    if sender in script["messages6" if ":" in flow.dst else "messages4"]:
         return True
     asks = (flow.transport, flow.port) in script["asks_link"]
     return asks and any(ip_address(flow.dst) in net for net in script["link"])

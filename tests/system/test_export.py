@@ -13,7 +13,7 @@ import pytest
 from export.policies import NOW, random_policy, read, whole
 from export.traffic import Flow, against_policy, make_flows
 from reconshield.jobs.policy_export import export_policy
-from reconshield.policy.gates import DISCOVERY_TYPES
+from reconshield.policy.gates import UNJUDGED_TYPES
 from system.kernel import KernelHost, Packet, frame
 from system.netns import can_make_namespaces
 
@@ -57,11 +57,11 @@ def counters(kernel: KernelHost) -> dict[str, int]:
 
 
 def told(kernel: KernelHost, flow: Flow, number: int) -> bool:
-    """Whether the first packet of a flow is counted, and logged, by any gate. Errors of ICMP go as echoes: they would follow
-    from another connection.
+    """Whether the first packet of a flow is counted, and logged, by any gate. What is judged of ICMP goes as an echo: only that
+    can begin something for the kernel.
     """
-    echo = 0x8000 if ":" in flow.src else 0x0800
-    message = flow.kind << 8 if flow.kind in DISCOVERY_TYPES else echo
+    protocol, echo = (58, 0x8000) if ":" in flow.src else (1, 0x0800)
+    message = flow.kind << 8 if flow.kind in UNJUDGED_TYPES[protocol] else echo
     return counted(kernel, Packet(flow.src, flow.dst, flow.transport, 20_000 + number, flow.port or message), number)
 
 

@@ -1,7 +1,8 @@
-"""What every stack does by itself on its link, told from conversations: `policy.gates` says what that is.
+"""What every stack does by itself, told from conversations: `policy.gates` says what that is.
 
 Such flows are left out before they are summed up. Neighbours are asked for, groups are joined and routers speak up at a steady
-pace and mostly without an answer, so each of these would look like a rhythm or a failure.
+pace and mostly without an answer, so each of these would look like a rhythm or a failure. An error of ICMP belongs to what it
+quotes; by itself it would be a conversation that the host which only answered had begun.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.detect.flows import Rows
-from reconshield.policy.gates import DISCOVERY_PROTOCOL, DISCOVERY_TYPES, LINK, SELF_PORTS
+from reconshield.policy.gates import DISCOVERY_PROTOCOL, LINK, SELF_PORTS, UNJUDGED_TYPES
 
 Mask = NDArray[np.bool_]
 
@@ -29,22 +30,23 @@ def set_message(rows: Rows, kind: NDArray[Any]) -> None:
     if not portless.any():
         return
     rows["sport"][portless], rows["dport"][portless] = 0, 0
-    portless &= (rows["dst_hi"] != 0) | (rows["dst_lo"] >> np.uint64(32) != V4)
-    rows["transport"][portless] = ICMP6
-    told = portless & np.isin(kind, DISCOVERY_TYPES)
-    rows["sport"][told] = kind[told]
+    six = portless & ((rows["dst_hi"] != 0) | (rows["dst_lo"] >> np.uint64(32) != V4))
+    rows["transport"][six] = ICMP6
+    for transport, here in ((ICMP, portless & ~six), (ICMP6, six)):
+        told = here & np.isin(kind, UNJUDGED_TYPES[transport])
+        rows["sport"][told] = kind[told]
 
 
 def message(transport: int, kind: int) -> int:
     """The same for one flow: what stands as its first port."""
-    return kind if transport == ICMP6 and kind in DISCOVERY_TYPES else 0
+    return kind if kind in UNJUDGED_TYPES.get(transport, ()) else 0
 
 
 def judged(rows: Rows) -> Rows:
     """The rows without what is never judged; the same array where there is nothing of it."""
     transport, port = rows["transport"], rows["dport"]
     left_out = transport == DISCOVERY_PROTOCOL
-    left_out |= (transport == ICMP6) & (rows["sport"] != 0)
+    left_out |= ((transport == ICMP) | (transport == ICMP6)) & (rows["sport"] != 0)
     asks = np.zeros(rows.size, bool)
     for first, last in SELF_PORTS.udp:
         asks |= (port >= first) & (port <= last)

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass, field
 
+from reconshield.detect.discovery import message
 from reconshield.detect.exported import Export, halves_of
 from reconshield.detect.flows import Bad, Chunks, Cut, Item, Note
 from reconshield.detect.octets import Octets
@@ -238,7 +239,7 @@ def v5_half(export: Export, fields: tuple[bytes, bytes, int, int, int, int, int,
         return Half(export.number, begin, end, src, dst, sport, dport, 6, flags, octets, packets, role_of(flags, packets))
     if transport == 1:
         role = {8: 1, 0: -1}.get(dport >> 8, 0)
-        return Half(export.number, begin, end, src, dst, 0, 0, 1, -1, octets, packets, role)
+        return Half(export.number, begin, end, src, dst, message(1, dport >> 8), 0, 1, -1, octets, packets, role)
     return Half(export.number, begin, end, src, dst, sport, dport, transport, -1, octets, packets)
 
 

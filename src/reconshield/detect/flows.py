@@ -42,7 +42,7 @@ FLOW = np.dtype(
 )
 """Columns of a batch. `src` began the flow (`Mark.UNSURE` where the file does not tell), `dst` and `dport` are the side that
 serves. Times are Unix seconds, NaN where not known; addresses two 64-bit halves, IPv4 v4-mapped; `transport` the IP protocol
-number; ports are 0 where the transport has none, but `sport` is the type of an ICMPv6 message by which a stack keeps house
+number; ports are 0 where the transport has none, but `sport` is the type of a message of ICMP that is never judged
 (`discovery`); `sent` and `received` count octets, -1 where not known; `app` is a place in
 the `apps` of the batch; `record` the line or packet number it came from."""
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from reconshield.detect.frames import Frames
 from reconshield.detect.tunnels import may_carry, open_tunnels
 from reconshield.detect.views import ARP, ETHERNET, V4, V6, View, read_link
-from reconshield.policy.gates import DISCOVERY_TYPES
+from reconshield.policy.gates import DISCOVERY_TYPES, ICMP_ERRORS
 
 PACKET = np.dtype(
     [
@@ -52,8 +52,6 @@ MOST_TUNNELS = 3
 """So deep is looked into tunnels in tunnels."""
 ICMP, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
 FRAGMENT, AUTHENTICATION = 44, 51
-ERRORS = {ICMP: (3, 4, 5, 11, 12), ICMP6: (1, 2, 3, 4)}
-"""ICMP messages about a packet that they quote (RFC 792, RFC 4443)."""
 NOTHING = 59
 EXTENSIONS = (0, 43, FRAGMENT, AUTHENTICATION, 60, 135)
 """IPv6 extension headers: hop-by-hop, routing, fragment, authentication, destination options, mobility."""
@@ -193,7 +191,9 @@ def read_transport(view: View, rows: Array, end: Array) -> Array:
         kind, of = view.choose(messages).small(0), rows["transport"][messages]
         rows["sport"][messages] = np.where(np.isin(kind, DISCOVERY_TYPES) & (of == ICMP6), kind, 0)
         errors = np.zeros(rows.size, bool)
-        errors[messages] = np.logical_or.reduce([(of == number) & np.isin(kind, types) for number, types in ERRORS.items()])
+        errors[messages] = np.logical_or.reduce(
+            [(of == number) & np.isin(kind, types) for number, types in ICMP_ERRORS.items()]
+        )
         view, rows, end, header = view.keep(~errors, "error"), rows[~errors], end[~errors], header[~errors]
     tcp = header == 20
     if tcp.any():

@@ -17,7 +17,7 @@ SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:reconshield:policy-export")
 WIDTH = 112
 LINK_RULE = (
     "Link-local addresses count as the zone's that speaks to them. Neighbour discovery, multicast listeners "
-    "(ICMPv6 130-137, 143; IGMP) and DHCP on the link are not judged."
+    "(ICMPv6 130-137, 143; IGMP), DHCP on the link and errors of ICMP are not judged."
 )
 BLIND = "what is spoken: a service counts by the ports that it commonly has, so another protocol on such a port is not noticed"
 DIRECTIONS = {"out": "from {zone} to others", "in": "from others to {zone}", "within": "inside {zone}"}

@@ -6,8 +6,8 @@ what no live entry of a gate allows is against the policy. Detection judges flow
 tools; so the two cannot read the file differently.
 
 What is sent to a link-local address never leaves the link, so it cannot cross the border of a zone: such an address counts as
-part of the zone that speaks to it (`within`). The discovery that every stack does by itself is not judged at all: messages of
-`DISCOVERY_TYPES` and `DISCOVERY_PROTOCOL`, and `SELF_PORTS` on the link.
+part of the zone that speaks to it (`within`). What every stack does by itself is not judged at all: discovery (messages of
+`DISCOVERY_TYPES` and `DISCOVERY_PROTOCOL`, and `SELF_PORTS` on the link), and answers with an error (`ICMP_ERRORS`).
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ LINK = AddressSet(
 DISCOVERY_TYPES = (130, 131, 132, 133, 134, 135, 136, 137, 143)
 """ICMPv6: who listens to a group (RFC 2710, 3810), neighbours, routers and redirects (RFC 4861). Receivers drop those that come
 from another link."""
+
+ICMP_ERRORS = {1: (3, 4, 5, 11, 12), 58: (1, 2, 3, 4)}
+"""Messages of ICMP and ICMPv6 about a packet that they quote (RFC 792, RFC 4443): who sends one began nothing."""
+
+UNJUDGED_TYPES = {1: ICMP_ERRORS[1], 58: (*ICMP_ERRORS[58], *DISCOVERY_TYPES)}
+"""All messages that are never judged, by protocol."""
 
 DISCOVERY_PROTOCOL = 2
 """IGMP (RFC 3376), the same for groups of IPv4."""

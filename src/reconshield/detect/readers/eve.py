@@ -134,7 +134,7 @@ def read_flow(event: Object, number: int) -> tuple[Any, ...]:
 
 
 def message_of(event: Object) -> int:
-    """What stands instead of a port for ICMPv6."""
+    """What stands instead of a port for ICMP."""
     kind = event.get("icmp_type")
     return message(TRANSPORTS.get(event["proto"], 0), kind) if isinstance(kind, int) else 0
 
@@ -153,7 +153,7 @@ def flow_state(flow: Object, tcp: Object | None, sent: int, received: int) -> Fl
 def read_netflow(event: Object, number: int) -> Record:
     """One direction of a flow: who began is a guess."""
     flow = event["netflow"]
-    sport, dport = event.get("src_port", 0), event.get("dest_port", 0)
+    sport, dport = event.get("src_port") or message_of(event), event.get("dest_port", 0)
     return Record(
         number,
         read_moment(flow["start"]),
@@ -182,7 +182,7 @@ def read_partial(event: Object, number: int) -> Record:
         at,
         event[f"{src}_ip"],
         event[f"{dst}_ip"],
-        event.get(f"{src}_port", 0),
+        event.get(f"{src}_port") or message_of(event),
         event.get(f"{dst}_port", 0),
         TRANSPORTS.get(event["proto"], 0),
         app=app,

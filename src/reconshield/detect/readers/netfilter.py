@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import orjson
 
-from reconshield.detect.discovery import ICMP6, message
+from reconshield.detect.discovery import message
 from reconshield.detect.flows import Bad, Chunks, Item, Note, Reader
 from reconshield.detect.pairing import ACK, FIN, PSH, RST, SYN, Half, Pairing, role_of
 from reconshield.detect.pieces import TooLong, cut_lines
@@ -116,7 +116,7 @@ def read_packet(line: bytes, place: tuple[int, int], number: int, clock: Clock) 
         if source is None:
             raise ValueError("no ports: a fragment, or the line is cut")
         sport, dport = small(source, "SPT", 65_535), small(target, "DPT", 65_535)
-    if transport == ICMP6 and kind:
+    if kind:
         sport = message(transport, int(kind))
     if transport == 6:
         flags = sum(FLAGS[word] for word in set(FLAG.findall(body, found.end())))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from reconshield.detect.builder import Builder, Record, whole
+from reconshield.detect.discovery import message
 from reconshield.detect.flows import NOT_KNOWN, Bad, Chunks, Cut, FlowState, Item, Mark, Note, Reader
 from reconshield.detect.pieces import TooLong, cut_lines
 from reconshield.detect.stamps import ZONELESS, read_local
@@ -85,7 +86,8 @@ def read_flow(row: Mapping[str, str], number: int) -> Record:
     transport = TRANSPORTS.get(row["protocol"].upper()) or whole(row["protocol"])
     if not 0 <= transport <= 255:
         raise ValueError(f"unknown protocol {row['protocol'][:20]!r}")
-    sport, dport = (row["src-port"], row["dst-port"]) if transport in PORTED else ("0", "0")
+    kind = str(message(transport, whole(row.get("icmptype"))))
+    sport, dport = (row["src-port"], row["dst-port"]) if transport in PORTED else (kind, "0")
     if "-" in {sport, dport}:
         raise ValueError("no port")
     packet = state == FlowState.DENIED

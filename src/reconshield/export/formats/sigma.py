@@ -18,7 +18,7 @@ from reconshield.export.places import Networks, networks
 from reconshield.export.wording import ended_words, entry_words, gate_words, preamble, stable_id
 from reconshield.export.yaml_text import yaml_text
 from reconshield.knowledge.dialects import zeek_names
-from reconshield.policy.gates import DISCOVERY_TYPES, LINK_NETWORKS, SELF_PORTS
+from reconshield.policy.gates import LINK_NETWORKS, SELF_PORTS, UNJUDGED_TYPES
 
 Table = dict[str, Any]
 WRAPS = ("tls", "quic")
@@ -74,18 +74,19 @@ def make_detection(gate: Gate) -> Table:
         if not nets.everything:
             terms.append(place_term(found, f"peers_{number}", other, nets))
         condition.append(f"not ({' and '.join(terms)})")
-    found["discovery"] = discovery_maps(gate)
-    condition.append("not discovery")
+    found["unjudged"] = unjudged_maps(gate)
+    condition.append("not unjudged")
     return found | {"condition": " and ".join(condition)}
 
 
-def discovery_maps(gate: Gate) -> list[Table]:
-    """What is never judged: messages of ICMPv6, whose type Zeek has as the port, and DHCP to the link."""
-    messages = {"proto": ["icmp", "icmp6"], "id.orig_p": list(DISCOVERY_TYPES), "id.resp_h|contains": ":"}
+def unjudged_maps(gate: Gate) -> list[Table]:
+    """What is never judged: some messages of ICMP, whose type Zeek has as the port, and DHCP to the link."""
+    errors = {"proto": "icmp", "id.orig_p": list(UNJUDGED_TYPES[1]), "id.resp_h|cidr": "0.0.0.0/0"}
+    messages = {"proto": ["icmp", "icmp6"], "id.orig_p": list(UNJUDGED_TYPES[58]), "id.resp_h|contains": ":"}
     ports = [port for first, last in SELF_PORTS.udp for port in range(first, last + 1)]
     link = [net if "/" in net else f"{net}/32" for net in LINK_NETWORKS]
     asks = {"proto": "udp", "id.resp_p": ports, "id.resp_h|cidr": link}
-    return [messages, asks] if gate.direction == "within" else [messages]
+    return [errors, messages, asks] if gate.direction == "within" else [errors, messages]
 
 
 def place_term(found: Table, name: str, field: str, nets: Networks) -> str:

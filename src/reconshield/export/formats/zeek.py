@@ -15,7 +15,7 @@ from reconshield.export.format import Format
 from reconshield.export.places import Networks, networks
 from reconshield.export.wording import ended_words, entry_words, gate_words, preamble
 from reconshield.knowledge.dialects import zeek_names
-from reconshield.policy.gates import DISCOVERY_TYPES, LINK, SELF_PORTS
+from reconshield.policy.gates import LINK, SELF_PORTS, UNJUDGED_TYPES
 
 CANNOT = ("which side began a connection that was under way when Zeek was started: Zeek guesses",)
 
@@ -117,10 +117,12 @@ function allows(entry: Entry, peer: addr, p: port, spoken: set[string]): bool
 	return in_ports(p, entry$usual) && ( |spoken| == 0 || any_of(spoken, hiding) );
 	}
 
-# Discovery that every stack does by itself. Zeek has the type of an ICMP message as the port of its sender.
+# What every stack does by itself: errors of ICMP, and discovery. Zeek has the type of a message as the port of its sender.
 function keeps_house(c: connection): bool
 	{
-	if ( is_v6_addr(c$id$resp_h) && c$id$orig_p in discovery )
+	if ( is_v4_addr(c$id$resp_h) && c$id$orig_p in messages4 )
+		return T;
+	if ( is_v6_addr(c$id$resp_h) && c$id$orig_p in messages6 )
 		return T;
 	return c$id$resp_p in asks_link && c$id$resp_h in link;
 	}
@@ -174,9 +176,10 @@ def data(gates: tuple[Gate, ...]) -> Iterator[str]:
 
 def link_data() -> Iterator[str]:
     """What is never judged."""
-    types = ", ".join(f"{number}/icmp" for number in DISCOVERY_TYPES)
     ports = ", ".join(f"{port}/udp" for first, last in SELF_PORTS.udp for port in range(first, last + 1))
-    yield f"const discovery: set[port] = {{ {types} }};"
+    for name, transport in (("messages4", 1), ("messages6", 58)):
+        types = ", ".join(f"{number}/icmp" for number in UNJUDGED_TYPES[transport])
+        yield f"const {name}: set[port] = {{ {types} }};"
     yield f"const asks_link: set[port] = {{ {ports} }};"
     yield f"const link: set[subnet] = {subnets(networks(LINK).cidrs)};"
 
