@@ -166,6 +166,29 @@ def test_stop_does_not_wait_for_the_rest(world: World) -> None:
     assert 2 <= done < plan.blocks / 2
 
 
+RESTS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from reconshield.scan.raw_lane import RawLane
+from system.raw_world import V4, Options, Plan, PortSet, raw, targets_of
+rest = RawLane._rest
+def seen(self, *words):
+    print(len(self._flights))
+    rest(self, *words)
+RawLane._rest = seen
+allowed = targets_of(V4)
+plan = Plan(allowed.addresses, PortSet(tcp=((1, 100),)), seed=3, block_size=50)
+list(raw.measure(plan, allowed, range(plan.blocks), Options(per_host=None)))
+"""
+
+
+def test_nothing_is_waited_for_when_all_is_known(world: World) -> None:
+    """It would be the tenth of a second after which a stop is noticed, at the end of each scan."""
+    under_way = world.scanner.python(RESTS, str(Path(__file__).parents[1])).split()
+    assert under_way
+    assert "0" not in under_way
+
+
 def test_a_device_that_goes_down_is_a_partial_result() -> None:
     with Lab() as lab:
         scanner, target = lab.namespace("scan"), lab.namespace("host")

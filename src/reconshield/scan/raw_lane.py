@@ -68,7 +68,8 @@ class RawLane:
                 heard = self._hear()
                 self._judge(self._heard_until())
                 self._learn(now)
-                self._rest(now, sent, heard)
+                if self._flights:
+                    self._rest(now, sent, heard)
             self._account()
             self._world.finish()  # the kernel takes a tenth of a second to give back packet sockets; nobody need wait for it
 

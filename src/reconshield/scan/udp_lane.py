@@ -142,7 +142,8 @@ class UdpLane:
         """Wait for something to do, and settle the questions that were answered."""
         delay = self._idle_for(time.perf_counter())
         if not self._opened:
-            time.sleep(delay)
+            if self._waiting or self._parked.count:
+                time.sleep(delay)
             return
         events = self._selector.select(delay)
         now = time.perf_counter()
