@@ -2,9 +2,11 @@
 
     python bench/raw.py [sink] [live] [host] [police] [numpy] [overhead] [--rounds 3]
 
-    sink      1,048,576 SYNs that a firewall drops, with one sender and with two; nobody waits for answers
+    sink      1,048,576 SYNs that a firewall drops, with one sender and with two; nobody waits for answers. Beside them a
+              process that only kicks a ring filled once: no sender is faster by this way into the kernel
     live      a /16 with one port open everywhere, at full speed: packets a second on the wire, and how many were found
-    host      all 65,535 TCP ports of one host: closed by RST; 4,096 of them dropped; half of them dropped
+    host      all 65,535 TCP ports of one host: closed by RST; 4,096 of them dropped; half of them dropped. By the command,
+              and by the engine alone, as in a process that runs already (the monitor, a worker, the app)
     police    a /16 of live hosts behind a policer of 20,000 SYNs a second (burst 500) with 2 % loss each way, no rate given
     numpy     the part that is Python and NumPy: order, cookie, packet
     overhead  the engine over a loop that only kicks a ring filled once, the limit of this way into the kernel
@@ -54,17 +56,16 @@ POLICER = """table inet police {
 PROGRAM = """
 import json, os, sys, time
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does: NumPy is to start no thread of its own
-from reconshield.addresses import AddressSet, PortSet, parse_target
+from reconshield.addresses import parse_ports, parse_target
 from reconshield.scan import raw
 from reconshield.scan.effort import Options
 from reconshield.scan.crew import BlockDone
 from reconshield.scan.engine import engine_rate
 from reconshield.scan.plan import make_plan
 from reconshield.scope import Request, authorise
-network, (senders, retries, wait, rate) = sys.argv[1], map(float, sys.argv[2:])
-target = parse_target(network)
+target, ports = parse_target(sys.argv[1]), parse_ports(sys.argv[2]).ports
+senders, retries, wait, rate = map(float, sys.argv[3:])
 targets = authorise(Request((target,)), (), target.addresses, {}, time.time())
-ports = PortSet(tcp=((80, 80),))
 plan = make_plan(targets.addresses, ports, rate=engine_rate(ports, "raw"))
 limits = {"rate": rate or None, "per_host": None, "per_net": None}
 options = Options(**limits, senders=int(senders), retries=int(retries), first_wait=wait)
@@ -130,8 +131,26 @@ Side = Callable[[], Took]
 
 def ours(wire: Wire, network: str, *, senders: int = 1, retries: int = 1, wait: float = 1.2, rate: float = 0.0) -> Took:
     began = time.perf_counter()
-    out = wire.scanner.python(PROGRAM, network, str(senders), str(retries), str(wait), str(rate), timeout=300)
+    out = wire.scanner.python(PROGRAM, network, "80", str(senders), str(retries), str(wait), str(rate), timeout=300)
     return Took(time.perf_counter() - began, json.loads(out)["found"])
+
+
+def engine(wire: Wire, network: str, ports: str, *, retries: int = 1, wait: float = 1.2) -> Took:
+    """The engine alone, with one sender: what it takes in a process that runs already."""
+    out = json.loads(wire.scanner.python(PROGRAM, network, ports, "1", str(retries), str(wait), "0", timeout=300))
+    return Took(out["seconds"], out["found"])
+
+
+def kicks(wire: Wire) -> Took:
+    """The kernel's part alone: the packets of a ring filled once, again and again."""
+    return Took(float(wire.scanner.python(KICK, wire.device, OWN, wire.mac, str(SYNS), timeout=300)))
+
+
+def process_of_kicks(wire: Wire) -> Took:
+    """The same with the start and the end of its process."""
+    began = time.perf_counter()
+    kicks(wire)
+    return Took(time.perf_counter() - began)
 
 
 def command(wire: Wire, *words: str) -> Took:
@@ -227,11 +246,14 @@ def bench_sink(wire: Wire, rounds: int) -> bool:
             {
                 "one sender": lambda: ours(wire, SINK, retries=0, wait=0.0),
                 "two senders": lambda: ours(wire, SINK, senders=2, retries=0, wait=0.0),
+                "kicks alone": lambda: process_of_kicks(wire),
                 "masscan": lambda: masscan(wire, SINK, 100_000_000),
                 "zmap": lambda: zmap(wire, SINK, 0),
             },
             rounds,
         )
+    for them in ("masscan", "zmap"):
+        print(f"  {took[them].seconds / took['kicks alone'].seconds:7.2f} × kicks alone beside {them}")
     wanted = {("one sender", "masscan"): 1.15, ("two senders", "masscan"): 2.2, ("one sender", "zmap"): 1.8}
     wanted |= {("two senders", "zmap"): 3.5}
     good = [judge(f"{us} beside {them}", took[them].seconds / took[us].seconds, n) for (us, them), n in wanted.items()]
@@ -269,12 +291,14 @@ def bench_host(wire: Wire, rounds: int) -> bool:
             took = run(
                 {
                     "reconshield scan -p -": lambda: command(wire, NEXT, "-p", "-"),
+                    "the engine alone": lambda: engine(wire, NEXT, "1-65535"),
                     "nmap -sS -n -Pn -T4 -p-": lambda: nmap(wire, "-p-", NEXT),
                 },
                 rounds,
             )
-        us, them = took.values()
-        good &= judge("as fast as nmap", them.seconds / us.seconds, wanted) and us.found == them.found == 3
+        us, alone, them = took.values()
+        judge("as fast as nmap, the engine alone", them.seconds / alone.seconds, wanted)
+        good &= judge("as fast as nmap", them.seconds / us.seconds, wanted) and us.found == alone.found == them.found == 3
     return good
 
 
@@ -300,16 +324,11 @@ def bench_police(wire: Wire, rounds: int) -> bool:
 def bench_overhead(wire: Wire, rounds: int) -> bool:
     print(f"{SYNS:,} SYNs into a sink: the engine over a loop that kicks a filled ring")
 
-    def kick() -> Took:
-        return Took(float(wire.scanner.python(KICK, wire.device, OWN, wire.mac, str(SYNS), timeout=300)))
-
-    def engine() -> Took:
-        out = wire.scanner.python(PROGRAM, SINK, "1", "0", "0", "0", timeout=300)
-        return Took(json.loads(out)["seconds"])
-
     with rules(wire, f'table netdev sink {{ chain in {{ type filter hook ingress device "{wire.far}" priority 0; drop; }}; }}'):
         wire.scanner.run("ip", "neighbour", "replace", NEXT, "lladdr", wire.mac, "dev", wire.device, "nud", "permanent")
-        took = run({"kicks alone": kick, "engine": engine}, rounds)
+        took = run(
+            {"kicks alone": lambda: kicks(wire), "engine": lambda: engine(wire, SINK, "80", retries=0, wait=0.0)}, rounds
+        )
     return judge("the time of the kicks", took["engine"].seconds / took["kicks alone"].seconds, 1.1, most=True)
 
 
