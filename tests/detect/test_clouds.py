@@ -9,6 +9,7 @@ import pytest
 
 from detect.clouds import VPC_FIVE, document, gcp, gcp_rule, json_lines, nsg, vnet, vpc, vpc_answer, vpc_row
 from detect.reading import faults_in, flows_in, read_all
+from reconshield.detect import directions
 from reconshield.detect.flows import Flows, Mark
 from reconshield.detect.tally import Tally
 
@@ -212,7 +213,9 @@ def test_azure_names_each_bad_tuple_and_record_and_uses_the_others() -> None:
 
 @pytest.mark.parametrize("size", [1 << 20, 61])
 @pytest.mark.parametrize("shape", ["lines", "array", "pretty"])
-def test_gcp_tells_a_flow_up_to_four_times(shape: str, size: int) -> None:
+@pytest.mark.parametrize("block", [1, directions.BLOCK])
+def test_gcp_tells_a_flow_up_to_four_times(shape: str, size: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directions, "BLOCK", block)
     entries = [
         gcp(at, "10.0.0.5", "10.0.0.9", 443, reporter=reporter, back=back)
         for at in (0, 5, 10)

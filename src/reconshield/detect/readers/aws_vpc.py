@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from reconshield.detect.columns import Column, Table, addresses, cut_table, integers, labels
 from reconshield.detect.directions import FLAGS_UNKNOWN, Directions
-from reconshield.detect.flows import LATEST, PORTLESS, Bad, Chunks, Cut, Flows, FlowState, Item, Reader, Rows, new_rows
+from reconshield.detect.flows import LATEST, PORTLESS, Bad, Chunks, Cut, Flows, FlowState, Item, Note, Reader, Rows, new_rows
 from reconshield.detect.pieces import Piece, TooLong, cut_lines
 
 DEFAULT = (
@@ -52,8 +52,14 @@ class Layout:
 
 
 def read(chunks: Chunks) -> Iterator[Item]:
-    layout: Layout | None = None
     directions = Directions()
+    yield from read_pieces(chunks, directions)
+    yield from (Flows(rows, ("",)) for rows in directions.finish())
+    yield from map(Note, directions.remarks())
+
+
+def read_pieces(chunks: Chunks, directions: Directions) -> Iterator[Item]:
+    layout: Layout | None = None
     for piece in cut_lines(chunks):
         if isinstance(piece, TooLong):
             yield Bad(f"line {piece.line}", "the line is longer than 1 MiB")
@@ -123,9 +129,8 @@ def read_rows(piece: Piece, layout: Layout, directions: Directions) -> Iterator[
             yield Bad(f"line {lines[row]}", f"{name} is none")
         good &= fine
     rows["record"] = lines
-    found = rows[good]
-    flags = flags_of(table, layout)[good]
-    yield Flows(directions.join(found, flags, sensors_of(table, layout)[good]), ("",))
+    flags, sensors = flags_of(table, layout), sensors_of(table, layout)
+    yield from (Flows(flows, ("",)) for flows in directions.add(rows[good], flags[good], sensors[good]))
 
 
 def good_or_odd(good: Mask, status: NDArray[np.int64]) -> Mask:

@@ -19,7 +19,7 @@ import numpy as np
 from reconshield.detect.builder import Builder, Record, whole
 from reconshield.detect.directions import FLAGS_UNKNOWN, SYN, TCP, Directions
 from reconshield.detect.elements import Object, read_elements
-from reconshield.detect.flows import LATEST, NOT_KNOWN, PORTLESS, Bad, Chunks, Cut, Flows, FlowState, Item, Reader
+from reconshield.detect.flows import LATEST, NOT_KNOWN, PORTLESS, Bad, Chunks, Cut, Flows, FlowState, Item, Note, Reader
 from reconshield.detect.objects import read_moment
 
 RESUME = re.compile(rb'\{\s*"(?:insertId|logName)"\s*:|(?<=\n)\{(?=")')
@@ -48,11 +48,16 @@ class Batch:
         for item in self.builder.take():
             if isinstance(item, Flows):
                 at = np.searchsorted(numbers, item.rows["record"].astype(np.int64))
-                yield Flows(self._directions.join(item.rows, flags[at], sensors[at]), item.apps)
+                yield from (Flows(rows, item.apps) for rows in self._directions.add(item.rows, flags[at], sensors[at]))
             else:
                 yield item
         for column in (self._numbers, self._sensors, self._flags):
             column.clear()
+
+    def finish(self) -> Iterator[Item]:
+        yield from self.take()
+        yield from (Flows(rows, self.builder.names.all) for rows in self._directions.finish())
+        yield from map(Note, self._directions.remarks())
 
 
 def read(chunks: Chunks) -> Iterator[Item]:
@@ -66,7 +71,7 @@ def read(chunks: Chunks) -> Iterator[Item]:
             yield Bad(f"record {number}", wrong)
         if batch.builder.full:
             yield from batch.take()
-    yield from batch.take()
+    yield from batch.finish()
 
 
 def add_entry(number: int, entry: Object, batch: Batch) -> str | None:
