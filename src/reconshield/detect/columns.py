@@ -1,8 +1,9 @@
 """Tables of text, read by columns instead of by lines: the quick way through Zeek, VPC and other flow logs.
 
 A piece of a file becomes an array of bytes; the places of its separators give the first and last byte of each field; a column
-of numbers or addresses is then read one character position at a time over all rows at once. A field that is no number is
-found by the same passes and comes back as "not known" or in a mask, so that its row can be named.
+of numbers or addresses is then read eight characters at a time over all rows at once (`words`), or one where its texts have no
+common form. A field that is no number is found by the same passes and comes back as "not known" or in a mask, so that its row
+can be named.
 
     bytes -> cut_table -> Table -> column -> decimals | integers | addresses | labels
 """
@@ -16,6 +17,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from reconshield.detect.words import WIDTH, digits_at_end, dotted, first_chars, words_at
 
 Bytes = NDArray[np.uint8]
 Places = NDArray[np.int64]
@@ -45,6 +48,18 @@ class Column:
         grid *= np.arange(width, dtype=np.uint8)[:, None] < np.minimum(self.length, width).astype(np.uint8)
         return grid
 
+    @property
+    def end(self) -> Places:
+        """The place behind each field."""
+        return self.start + self.length
+
+    def words(self, skipped: int = 0) -> NDArray[np.uint64]:
+        """Eight characters of every field, the first `skipped` left out; 0 behind the end of a field."""
+        return first_chars(words_at(self.data, self.start + skipped), self.length - skipped)
+
+    def rows(self, chosen: Places) -> Column:
+        return Column(self.data, self.start[chosen], self.length[chosen])
+
     def _ends_late(self, width: int) -> bool:
         return bool(self.start.size) and int(self.start.max()) + width > self.data.size
 
@@ -62,21 +77,21 @@ class Column:
 class Table:
     """Rows of one piece that have the right number of fields.
 
-    `starts` and `ends` have a row a line and a column a field; `line` is the place of each row among the lines of the piece;
-    `odd` the places of the lines that have another number of fields; `begin` where each line of the piece begins.
+    `marks` has a row for each field and one more, and a column for each line: the place before the line's first character, and
+    the place behind each field. `line` is the place of each among the lines of the piece; `odd` the places of the lines that
+    have another number of fields; `begin` and `finish` where each line of the piece begins and ends.
     """
 
     data: Bytes
-    starts: Places
-    ends: Places
+    marks: Places
     line: Places
     odd: Places
     begin: Places
     finish: Places
 
     def column(self, number: int) -> Column:
-        start = self.starts[:, number]
-        return Column(self.data, start, self.ends[:, number] - start)
+        start = self.marks[number] + 1
+        return Column(self.data, start, self.marks[number + 1] - start)
 
     def odd_line(self, line: int) -> bytes:
         return self.data[int(self.begin[line]) : int(self.finish[line])].tobytes()
@@ -91,29 +106,26 @@ def cut_table(piece: bytes, separator: int, fields: int) -> Table:
     # The passes below take 0 for the end of a field, so one that a file holds becomes a byte that is never right.
     data = np.frombuffer(piece.replace(b"\0", b"\xff"), np.uint8)
     is_feed = data == LINE_FEED
-    marks = np.flatnonzero(is_feed | (data == separator))
-    table = marks.reshape(-1, fields) if marks.size % fields == 0 else None
-    if table is None or not is_feed[table[:, -1]].all() or np.count_nonzero(is_feed) != len(table):
-        return _cut_uneven(data, marks, is_feed, fields)
-    begin, finish = _line_ends(data, table[:, -1])
-    starts = np.empty_like(table)
-    starts[:, 0], starts[:, 1:] = begin, table[:, :-1] + 1
-    ends = table
-    ends[:, -1] = finish
-    return Table(data, starts, ends, np.arange(len(table)), np.empty(0, np.int64), begin, finish)
+    ends = np.flatnonzero(is_feed | (data == separator))
+    count = ends.size // fields
+    if ends.size % fields or np.count_nonzero(is_feed) != count or not is_feed[ends[fields - 1 :: fields]].all():
+        return _cut_uneven(data, ends, is_feed, fields)
+    marks = np.empty((fields + 1, count), np.int64)
+    marks[1:] = ends.reshape(count, fields).T
+    begin, marks[-1] = _line_ends(data, marks[-1])
+    marks[0] = begin - 1
+    return Table(data, marks, np.arange(count), np.empty(0, np.int64), begin, marks[-1])
 
 
-def _cut_uneven(data: Bytes, marks: Places, is_feed: Mask, fields: int) -> Table:
+def _cut_uneven(data: Bytes, ends: Places, is_feed: Mask, fields: int) -> Table:
     """The same when some lines have another number of fields, as comments do."""
-    is_end = is_feed[marks]
-    begin, finish = _line_ends(data, marks[is_end])
-    last = np.flatnonzero(is_end)
+    last = np.flatnonzero(is_feed[ends])
+    begin, finish = _line_ends(data, ends[last])
     good = np.diff(last, prepend=-1) == fields
     line = np.flatnonzero(good)
-    ends = marks[last[line][:, None] + np.arange(1 - fields, 1)]
-    starts = np.concatenate([begin[line][:, None], ends[:, :-1] + 1], axis=1)
-    ends[:, -1] = finish[line]
-    return Table(data, starts, ends, line, np.flatnonzero(~good), begin, finish)
+    marks = np.empty((fields + 1, line.size), np.int64)
+    marks[0], marks[1:], marks[-1] = begin[line] - 1, ends[last[line] + np.arange(1 - fields, 1)[:, None]], finish[line]
+    return Table(data, marks, line, np.flatnonzero(~good), begin, finish)
 
 
 def _line_ends(data: Bytes, feeds: Places) -> tuple[Places, Places]:
@@ -126,18 +138,44 @@ def _line_ends(data: Bytes, feeds: Places) -> tuple[Places, Places]:
 
 def integers(column: Column, unknown: int = -1) -> tuple[NDArray[np.int64], Mask]:
     """Whole numbers, `unknown` where the field is none; and where it is one."""
-    value = np.zeros(column.start.size, np.int64)
-    right = (column.length > 0) & (column.length <= MAX_DIGITS)
-    for char in column.grid(int(min(column.length.max(initial=1), MAX_DIGITS))):
-        digit = char - ZERO  # of characters before "0" this is large, for it wraps
-        here = digit < 10
-        right &= here | (char == 0)
-        value = np.where(here, value * 10 + digit, value)
+    value, right = _digits(column.data, column.end, column.length)
+    right &= (column.length > 0) & (column.length <= MAX_DIGITS)
     return np.where(right, value, unknown), right
+
+
+def _digits(data: Bytes, end: Places, count: Places) -> tuple[NDArray[np.int64], Mask]:
+    """The numbers that the `count` characters before `end` are, and where these are digits; right for at most `MAX_DIGITS`."""
+    value, right = digits_at_end(words_at(data, end - WIDTH), count)
+    for past in range(WIDTH, int(min(count.max(initial=0), MAX_DIGITS)), WIDTH):
+        more, fine = digits_at_end(words_at(data, end - past - WIDTH), count - past)
+        value += more * 10**past
+        right &= fine
+    return value, right
+
+
+LOOKED_AT = 100
+"""Rows that are looked at for the place of the point."""
 
 
 def decimals(column: Column) -> tuple[NDArray[np.float64], Mask]:
     """Numbers with or without a fraction, NaN where the field is none; and where it is one. No exponents, no signs."""
+    looked_at = (column.text(row).partition(b".") for row in range(min(LOOKED_AT, column.start.size)))
+    behind = next((len(fraction) for _, point, fraction in looked_at if point), 0)
+    if not 0 < behind <= WIDTH:
+        return _decimals(column)
+    point, whole = column.end - behind - 1, column.length - behind - 1
+    value, right = _digits(column.data, point, whole)
+    fraction, fine = _digits(column.data, column.end, np.full_like(whole, behind))
+    right &= fine & (whole > 0) & (whole <= MAX_DIGITS - behind) & (column.data[np.maximum(point, 0)] == POINT)
+    found = (value * 10**behind + fraction) / POWERS[behind]
+    others = np.flatnonzero(~right)
+    if others.size:
+        found[others], right[others] = _decimals(column.rows(others))
+    return found, right
+
+
+def _decimals(column: Column) -> tuple[NDArray[np.float64], Mask]:
+    """The same wherever the point is."""
     value = np.zeros(column.start.size, np.int64)
     scale = np.zeros(column.start.size, np.uint8)
     pointed = np.zeros(column.start.size, bool)
@@ -238,21 +276,7 @@ def addresses(column: Column) -> tuple[NDArray[np.uint64], NDArray[np.uint64], M
 
 def _ipv4(column: Column) -> tuple[NDArray[np.uint64], Mask]:
     """Dotted addresses, each part at most 255 and without a leading zero."""
-    count = column.start.size
-    value, part = np.zeros(count, np.uint32), np.zeros(count, np.uint16)
-    digits, dots = np.zeros(count, np.uint8), np.zeros(count, np.uint8)
-    right = (column.length >= 7) & (column.length <= 15)
-    for char in column.grid(15):
-        digit = char - ZERO
-        here, dot = digit < 10, char == POINT
-        right &= (here & ((digits == 0) | (part > 0))) | (dot & (digits > 0)) | (char == 0)
-        value = np.where(dot, (value << 8) | part, value)
-        part = np.where(here, part * 10 + digit, part * ~dot)
-        digits = (digits + here) * ~dot
-        dots += dot
-        right &= (part <= 255) & (digits <= 3)
-    right &= (dots == 3) & (digits > 0)
-    number = (value << 8) | part
+    number, right = dotted(column.words(), column.words(WIDTH), column.length)
     return np.where(right, number | V4_BLOCK, np.uint64(0)), right
 
 
@@ -274,11 +298,8 @@ def labels(column: Column, value_of: Callable[[bytes], int]) -> NDArray[np.int64
 
 
 def _packed(column: Column) -> NDArray[Any]:
-    """The fields as keys that sort quickly: up to 7 characters are one number, longer ones fixed-width bytes."""
+    """The fields as keys that sort quickly: up to 8 characters are one number, longer ones fixed-width bytes."""
     width = int(min(column.length.max(initial=1), MAX_LABEL))
-    if width > 7:
+    if width > WIDTH:
         return np.ascontiguousarray(column.grid(width).T).view(f"S{width}").reshape(-1)
-    key = column.length.astype(np.uint64)
-    for char in column.grid(width):
-        key = (key << np.uint64(8)) | char
-    return key
+    return column.words()

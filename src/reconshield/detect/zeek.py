@@ -50,10 +50,11 @@ def split_comments(piece: Piece) -> Iterator[Piece]:
         if data[begin : begin + 2].lstrip()[:1] == b"#":
             finish = data.index(b"\n", begin) + 1
         else:
-            mark = data.find(b"\n#", begin)
+            mark = data.find(b"\n#", begin) if data.find(b"#", begin) >= 0 else -1  # for one character find is far quicker
             finish = mark + 1 if mark >= 0 else len(data)
         yield Piece(data[begin:finish], line)
-        line += data.count(b"\n", begin, finish)
+        if finish < len(data):
+            line += data.count(b"\n", begin, finish)
         begin = finish
 
 
