@@ -241,7 +241,7 @@ def cut_stretches(packets: Array, data: Array) -> list[Stretch]:
     side, ends = order_sides(packets)
     group = number_ends(ends, packets["transport"])
     order = np.argsort(group, kind="stable")
-    rows, side, group = packets[order], side[order], group[order]
+    rows, side, group = packets.take(order), side[order], group[order]
     begins, fresh = find_beginnings(rows, group)
     first = np.flatnonzero(begins)
     sums = sum_sides(rows, side, first)

@@ -81,7 +81,7 @@ class Builder:
         rows["app"] = [self.names.number(name) for name in app]
         for name, values in zip(("sent", "received", "sent_packets", "received_packets"), counts, strict=True):
             rows[name] = whole_numbers(values, NOT_KNOWN)
-        yield Flows(rows if right.all() else rows[right], self.names.all)
+        yield Flows(rows if right.all() else rows.compress(right), self.names.all)
 
 
 def read_moments(times: Sequence[float]) -> NDArray[np.float64]:

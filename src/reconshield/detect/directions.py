@@ -66,7 +66,7 @@ class Legs:
         return cls(np.empty(0, FLOW), *(np.empty(0, kind) for kind in ("f8", "u8", "i8", "i8", "?")))
 
     def only(self, which: Array) -> Legs:
-        return Legs(*(column[which] for column in self.columns))
+        return Legs(*(column.take(which) for column in self.columns))
 
     def and_more(self, other: Legs) -> Legs:
         if not self.key.size:
@@ -138,7 +138,7 @@ class Directions:
         self._waiting = legs.only(stays)
         given = np.ones(alone.size, bool)
         given[answers] = given[stays] = False
-        return legs.rows[given]
+        return legs.rows.compress(given)
 
     def _let_wait(self, legs: Legs, alone: Mask, now: float) -> Array:
         """The places of those that still wait, of rows that are alone; `now` is where the log has come to."""
@@ -268,7 +268,7 @@ def idle_after(transport: Array) -> Array:
 
 def turn(rows: Rows, where: Mask) -> None:
     """Make the other side the one that began: ends, ports and counts change places."""
-    turned = rows[where]
+    turned = rows.compress(where)
     for one, other in (*TURNED, *COUNTED):
         rows[one][where], rows[other][where] = turned[other], turned[one]
 

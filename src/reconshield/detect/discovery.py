@@ -53,7 +53,7 @@ def judged(rows: Rows) -> Rows:
     asks &= transport == UDP
     if asks.any():
         left_out[asks] = on_link(rows["dst_hi"][asks], rows["dst_lo"][asks])
-    return rows[~left_out] if left_out.any() else rows
+    return rows.compress(~left_out) if left_out.any() else rows
 
 
 def on_link(hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> Mask:

@@ -143,7 +143,7 @@ def read_v6(view: View, frames: Frames) -> Array:
         fits = ~extended | (view.place + 8 <= view.finish)
         view, rows, following, end, extended = (
             view.keep(fits, "cut"),
-            rows[fits],
+            rows.compress(fits),
             following[fits],
             end[fits],
             extended[fits],
@@ -181,7 +181,7 @@ def read_transport(view: View, rows: Array, end: Array) -> Array:
         here = first & (rows["transport"] == transport)
         header[here], needed[here] = length, least
     fits = (view.place + needed <= view.finish) | (needed == 0)
-    view, rows, end, header = view.keep(fits, "cut"), rows[fits], end[fits], header[fits]
+    view, rows, end, header = view.keep(fits, "cut"), rows.compress(fits), end[fits], header[fits]
     ported = header > 0
     if ported.any():
         part = view.choose(ported)
@@ -194,7 +194,7 @@ def read_transport(view: View, rows: Array, end: Array) -> Array:
         errors[messages] = np.logical_or.reduce(
             [(of == number) & np.isin(kind, types) for number, types in ICMP_ERRORS.items()]
         )
-        view, rows, end, header = view.keep(~errors, "error"), rows[~errors], end[~errors], header[~errors]
+        view, rows, end, header = view.keep(~errors, "error"), rows.compress(~errors), end[~errors], header[~errors]
     tcp = header == 20
     if tcp.any():
         part = view.choose(tcp)

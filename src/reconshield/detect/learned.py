@@ -71,7 +71,7 @@ class Learned:
 
     def add(self, scene: Scene, directions: Array, chosen: Array) -> None:
         """Take in chosen conversations of a part; `directions` are places in `DIRECTIONS`."""
-        rows, ends, direction = scene.rows[chosen], scene.ends, directions[chosen]
+        rows, ends, direction = scene.rows.take(chosen), scene.ends, directions[chosen]
         src, dst = ends.src[chosen], ends.dst[chosen]
         group = direction << 24 | rows["dport"].astype(np.int64) << 8 | rows["transport"]
         different, which = np.unique(group, return_inverse=True)

@@ -140,17 +140,17 @@ class Pairing:
         turned = is_turned(rows)
         keys = self._hash(rows, turned)
         order = np.lexsort([rows["start"], keys])
-        rows, keys = rows[order], keys[order]
+        rows, keys = rows.take(order), keys[order]
         flow = self._cut(rows, keys)
         sides, doubled = sum_sides(rows, flow, turned[order])
         self.doubled += doubled
         first = np.flatnonzero(np.diff(flow, prepend=-1))
         stays = np.zeros(first.size, bool) if last else self._stay_open(sides, keys[first])
         open_ = np.repeat(stays, 2) & sides.there
-        self._open = sides.rows[open_]
+        self._open = sides.rows.compress(open_)
         given = np.repeat(~stays, 2)
-        found = make_flows(Sides(sides.rows[given], sides.there[given]), complete=self.complete)
-        yield Flows(found[np.argsort(order[first[~stays]])], ("",))
+        found = make_flows(Sides(sides.rows.compress(given), sides.there[given]), complete=self.complete)
+        yield Flows(found.take(np.argsort(order[first[~stays]])), ("",))
 
     def _read_halves(self) -> Generator[Item, None, Rows]:
         """The records gathered so far as rows; those without an address or port are named."""
@@ -180,7 +180,7 @@ class Pairing:
             rows[name] = columns[name]
         for name in ("start", "end"):
             rows[name] = read_moments(columns[name])
-        return rows[right]
+        return rows.compress(right)
 
     def _hash(self, rows: Rows, turned: Mask) -> NDArray[np.uint64]:
         """One number for the ends of a record, whichever way round."""
@@ -232,9 +232,9 @@ def sum_sides(rows: Rows, flow: NDArray[np.int64], turned: Mask) -> tuple[Sides,
     first = np.flatnonzero(np.diff(flow, prepend=-1))
     slot = flow * 2 + (turned != turned[first][flow])
     order = np.argsort(slot, kind="stable")
-    rows, slot = rows[order], slot[order]
+    rows, slot = rows.take(order), slot[order]
     lead = np.flatnonzero(np.diff(slot, prepend=-1))
-    found = rows[lead]
+    found = rows.take(lead)
     place = np.cumsum(np.diff(slot, prepend=-1) != 0) - 1
     again = (rows["view"] >= 0) & (found["view"][place] >= 0) & (rows["view"] != found["view"][place])
     found["start"] = np.fmin.reduceat(rows["start"], lead)

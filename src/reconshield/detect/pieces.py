@@ -47,7 +47,7 @@ def cut_lines(chunks: Chunks) -> Iterator[Piece | TooLong]:
         whole, rest = data[: data.rfind(b"\n") + 1], data[data.rfind(b"\n") + 1 :]
         if whole:
             yield Piece(whole, number)
-            number += np.count_nonzero(np.frombuffer(whole, np.uint8) == LINE_FEED)  # ten times as quick as bytes.count
+            number += int(np.count_nonzero(np.frombuffer(whole, np.uint8) == LINE_FEED))  # far quicker than bytes.count
         if len(rest) > LONGEST:
             yield TooLong(number)
             rest, skipping = b"", True

@@ -56,7 +56,7 @@ class Shelves:
         with no_room():
             self._file.seek(0, 2)
             for begin in range(0, shelf.size, BLOCK):
-                block = rows[begin : begin + BLOCK] if order is None else rows[order[begin : begin + BLOCK]]
+                block = rows[begin : begin + BLOCK] if order is None else rows.take(order[begin : begin + BLOCK])
                 left = memoryview(block.tobytes())
                 while left:
                     left = left[self._file.write(left) :]

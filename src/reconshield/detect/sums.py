@@ -48,7 +48,7 @@ Array = NDArray[Any]
 def sum_groups(rows: Rows, first: Array, apps: NDArray[np.uint16], source: int) -> Array:
     """A row for each group of rows that lie together; `first` says where each begins."""
     groups = np.zeros(first.size, CONVERSATION)
-    lead = rows[first]
+    lead = rows.take(first)
     for name in ENDS:
         groups[name] = lead[name]
     state, marks = rows["state"], rows["marks"]
@@ -75,11 +75,11 @@ def merge_parts(keys: NDArray[np.uint64], rows: Array) -> tuple[NDArray[np.uint6
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     first = first_of_each(ordered)
-    merged = rows[order[first]]
+    merged = rows.take(order[first])
     sizes = np.diff(first, append=keys.size)
     several = np.flatnonzero(sizes > 1)
     if several.size:
-        parts = rows[order[np.repeat(sizes > 1, sizes)]]
+        parts = rows.take(order[np.repeat(sizes > 1, sizes)])
         begin = np.cumsum(sizes[several]) - sizes[several]
         for name, value in sum_parts(parts, begin).items():
             merged[name][several] = value

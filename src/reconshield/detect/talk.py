@@ -34,7 +34,7 @@ def talk_in(tally: Tally, places: Iterable[Place], scans: Sequence[OwnScan], fil
     for rows in tally.parts():
         ends = Ends(rows)
         meant = ends.within(area)
-        kept.append(rows[meant[ends.src] | meant[ends.dst]])
+        kept.append(rows.compress(meant[ends.src] | meant[ends.dst]))
     theirs = np.concatenate(kept)
     ordered = theirs[np.argsort(theirs["order"], kind="stable")]
     return find_talk(ordered, asked, scans, files, tally.span if tally.span[0] else None)

@@ -150,7 +150,7 @@ class Tally:
             _, rows = self._merge()
         else:
             rows = np.concatenate(list(self.parts()))
-        return rows[np.argsort(rows["order"])]
+        return rows.take(np.argsort(rows["order"]))
 
     def add(self, batch: Flows, source: int = 0) -> None:
         """Take in a batch; `source` is the number of the file. What stacks do by themselves on their link is left out."""
@@ -159,7 +159,7 @@ class Tally:
             return
         keys = self._hash(rows)
         order = np.argsort(keys)
-        rows, keys = rows[order], keys[order]
+        rows, keys = rows.take(order), keys[order]
         first = first_of_each(keys)
         groups = sum_groups(rows, first, self._translate(batch.apps), source)
         self._first = np.fmin(self._first, np.fmin.reduce(groups["first"]))
@@ -211,7 +211,7 @@ class Tally:
         sources = distinct(sources)
         origin = (self._hash_source(sources["hi"], sources["lo"]) >> np.uint64(60)).astype(np.int64)
         order = np.argsort(origin, kind="stable")
-        self._sources.put(sources[order], origin[order])
+        self._sources.put(sources.take(order), origin[order])
         self._parts, self._count = [], 0
 
     def parts(self) -> Iterator[Array]:
@@ -253,7 +253,7 @@ class Tally:
         return self._part(self._sum_up(keys, rows, waiting)[1])
 
     def _part(self, rows: Array) -> Part:
-        ordered = rows[np.argsort(rows["order"])]
+        ordered = rows.take(np.argsort(rows["order"]))
         return Part(ordered, partial(self._moments_of, ordered))
 
     def _sum_up(self, keys: Keys, rows: Array, more: list[Array]) -> Keyed:
@@ -298,7 +298,7 @@ class Tally:
         yield from self._moments_of(self.conversations, chosen)
 
     def _moments_of(self, rows: Array, chosen: Array) -> Iterator[Beats]:
-        keys = self._hash(rows[chosen])
+        keys = self._hash(rows.take(chosen))
         by_key = np.argsort(keys)
         chosen, keys = chosen[by_key], keys[by_key]
         sizes = np.cumsum(rows["flows"][chosen], dtype=np.int64)
@@ -315,10 +315,10 @@ class Tally:
         for part in self._all_moments(int(keys[0] >> SHELF), int(keys[-1] >> SHELF)):
             at = np.minimum(np.searchsorted(keys, part["key"]), keys.size - 1)
             asked = keys[at] == part["key"]
-            rows.append(part[asked])
+            rows.append(part.compress(asked))
             places.append(at[asked])
         found, place = np.concatenate(rows), np.concatenate(places)
-        found = found[np.argsort(place << 32 | found["second"])]
+        found = found.take(np.argsort(place << 32 | found["second"]))
         sizes = np.bincount(place, minlength=keys.size)
         yield Beats(chosen[sizes > 0], np.concatenate([[0], np.cumsum(sizes[sizes > 0])]), found)
 
@@ -340,7 +340,7 @@ def shelf_of(keys: Keys) -> NDArray[np.int64]:
 
 def distinct(addresses: Array) -> Array:
     """Each address once."""
-    found = addresses[order_of(addresses["hi"], addresses["lo"])]
+    found = addresses.take(order_of(addresses["hi"], addresses["lo"]))
     new = np.ones(found.size, bool)
     new[1:] = found[1:] != found[:-1]
-    return found[new]
+    return found.compress(new)

@@ -33,7 +33,7 @@ TEN, HUNDRED, TEN_THOUSAND = np.uint64(10), np.uint64(100), np.uint64(10_000)
 
 
 def words_at(data: Bytes, places: Places) -> Words:
-    """The eight bytes of `data` from each place on, which may lie before its beginning or behind its end; 0 for what is not there."""
+    """The eight bytes of `data` from each place on, 0 for those before its beginning or behind its end."""
     if not places.size:
         return np.empty(0, np.uint64)
     if data.size < WIDTH:
@@ -71,9 +71,9 @@ def dotted(first: Words, second: Words, length: Places) -> tuple[Words, Mask]:
     ends; there are 81 ways, and a table knows them.
     """
     points = _equal(first, POINTS), _equal(second, POINTS)
-    ends = np.where((length > 0) & (length < 16), np.int64(1) << np.clip(length, 0, 15), 0)
-    way = WAYS[(_top_bits(points[0]) | _top_bits(points[1]) << EIGHT).astype(np.int64) | ends].astype(np.uint64)
-    right = way > 0
+    end = np.int64(1) << np.minimum(length, 15)
+    way = WAYS[(_top_bits(points[0]) | _top_bits(points[1]) << EIGHT).astype(np.int64) | end].astype(np.uint64)
+    right = (way > 0) & (length < 16)
     low, high = first ^ ZEROS, second ^ ZEROS
     for digits, point, count in ((low, points[0], length), (high, points[1], length - WIDTH)):
         right &= _beyond_nine(digits) == point | (TOPS << _bits(count))

@@ -48,7 +48,7 @@ def conn_shapes(names: Names) -> Shapes[Flows]:
         if SERVICE in found.shape.texts:
             rows["app"] = labels(found.text(SERVICE), lambda text: names.number(service_name(text.decode())))
         rows["record"] = found.lines + found.source.first
-        return Flows(rows[right], names.all), right
+        return Flows(rows.compress(right), names.all), right
 
     return Shapes(b'"conn_state"', fits, read, frozenset({PATH}))
 

@@ -130,7 +130,7 @@ def read_rows(piece: Piece, layout: Layout, directions: Directions) -> Iterator[
         good &= fine
     rows["record"] = lines
     flags, sensors = flags_of(table, layout), sensors_of(table, layout)
-    yield from (Flows(flows, ("",)) for flows in directions.add(rows[good], flags[good], sensors[good]))
+    yield from (Flows(flows, ("",)) for flows in directions.add(rows.compress(good), flags[good], sensors[good]))
 
 
 def good_or_odd(good: Mask, status: NDArray[np.int64]) -> Mask:

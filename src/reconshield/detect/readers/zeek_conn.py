@@ -72,7 +72,7 @@ def read_rows(piece: Piece, layout: Layout, names: Names) -> Iterator[Item]:
             yield Bad(f"line {piece.first + int(table.line[row])}", f"{column} is none")
     good = np.logical_and.reduce(list(wrong.values()))
     rows["record"] = table.line + piece.first
-    yield Flows(rows if good.all() else rows[good], names.all)
+    yield Flows(rows if good.all() else rows.compress(good), names.all)
 
 
 def fill_rows(table: Table, fields: Mapping[str, int], names: Names) -> tuple[Rows, Mapping[str, np.ndarray]]:
