@@ -51,14 +51,19 @@ def sum_groups(rows: Rows, first: Array, apps: NDArray[np.uint16], source: int) 
     lead = rows.take(first)
     for name in ENDS:
         groups[name] = lead[name]
-    state, marks = rows["state"], rows["marks"]
+    state, marks = rows["state"].copy(), rows["marks"].copy()
     begun = marks & Mark.CONTINUED == 0
-    failed = (state == FlowState.REFUSED) | (state == FlowState.UNANSWERED)
-    groups["flows"] = np.add.reduceat(begun, first, dtype=np.uint32)
-    groups["failed"] = np.add.reduceat(begun & failed, first, dtype=np.uint32)
-    groups["denied"] = np.add.reduceat(begun & (state == FlowState.DENIED), first, dtype=np.uint32)
-    groups["unsure"] = np.add.reduceat(begun & (marks & Mark.UNSURE != 0), first, dtype=np.uint32)
-    groups["marks"] = np.bitwise_or.reduceat(marks, first)
+    counted = {
+        "flows": begun,
+        "failed": begun & ((state == FlowState.REFUSED) | (state == FlowState.UNANSWERED)),
+        "denied": begun & (state == FlowState.DENIED),
+        "unsure": begun & (marks & Mark.UNSURE != 0),
+    }
+    for name, which in counted.items():
+        if which.any():  # most files have nothing to count for some of them
+            groups[name] = np.add.reduceat(which, first, dtype=np.uint32)
+    if marks.any():
+        groups["marks"] = np.bitwise_or.reduceat(marks, first)
     start, end = rows["start"], rows["end"]
     groups["first"] = np.fmin.reduceat(start, first)
     groups["last"] = np.fmax.reduceat(np.fmax(start, end), first)
