@@ -45,6 +45,22 @@ def test_every_object_comes_out_whatever_the_shape(
     assert read(write(records, shape, indent), size) == (records, [])
 
 
+LIKE_A_SEAM = st.lists(st.sampled_from(('},{"time":', '"', "}", "{", ",", "x")), max_size=4).map("".join)
+INNER = st.fixed_dictionaries({"time": LIKE_A_SEAM})
+ALIKE = st.lists(
+    st.fixed_dictionaries({"time": LIKE_A_SEAM | st.integers(0, 9), "more": st.lists(INNER, max_size=3)}), max_size=9
+)
+
+
+@given(ALIKE, st.sampled_from(["document", "array", "lines"]), st.sampled_from([None, 0, 2]), st.integers(1, 300))
+def test_what_looks_like_the_end_of_a_record_is_none(
+    records: list[dict[str, object]], shape: str, indent: int | None, size: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reconshield.detect.pieces.PIECE", size)
+        assert read(write(records, shape, indent), size) == (records, [])
+
+
 @given(st.integers(0, 19), st.integers(0, 10_000), st.sampled_from([b'"', b"{", b"}", b"[", b"]", b"\\", b"", b"\0"]))
 def test_damage_costs_the_record_it_is_in_and_its_neighbour_at_most(number: int, where: int, wrong: bytes) -> None:
     records = [{"time": at, "text": "x{", "more": [{"a": at}, "]"]} for at in range(20)]
@@ -88,4 +104,5 @@ def test_hostile_beginnings_take_no_more_than_a_few_looks(monkeypatch: pytest.Mo
     read(b'{"time":' * 60_000, 10_000)
     read(b'{"time":"\\' * 60_000, 10_000)
     read(b"{}x" * 60_000 + b"}\n", 10_000)
+    read(b'[{"time":1},{"a":1}' + b',{"b":1},{"a":1}' * 60_000, 10_000)
     assert time.process_time() - begin < 10

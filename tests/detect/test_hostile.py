@@ -43,6 +43,8 @@ WHOLE = {
     "eve": lines(*(eve(flow_id=number) for number in range(20))),
 }
 
+ARRAYS = {name: b"[" + WHOLE[name].strip().replace(b"\n", b", ") + b"]" for name in ("eve", "zeek-json")}
+
 
 def test_every_reader_is_tried_here() -> None:
     assert set(WHOLE) == {reader.name for reader in READERS}
@@ -56,7 +58,9 @@ def test_it_recognises_its_own_and_no_other(reader: Reader) -> None:
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
 @given(data=st.binary(max_size=400), seed=st.integers(0, 10_000), size=st.integers(1, 300))
 def test_anything_may_come(reader: Reader, data: bytes, seed: int, size: int) -> None:
-    for broken in (data, *damage(WHOLE[reader.name], random.Random(seed))):
+    chance = random.Random(seed)
+    texts = [each[reader.name] for each in (WHOLE, ARRAYS) if reader.name in each]
+    for broken in (data, *(broken for text in texts for broken in damage(text, chance))):
         for item in reader.items(pieces(broken, size), 1_760_100_000.0) if reader.recognises(broken[:65_536]) else ():
             if isinstance(item, Flows):
                 assert (item.rows["app"] < len(item.apps)).all()

@@ -48,7 +48,7 @@ class Builder:
     def __init__(self, place: str = "line") -> None:
         """`place` is what a record's number counts: lines, packets."""
         self.names = Names()
-        self._place = place
+        self.place = place
         self._records: list[Sequence[Any]] = []
         self._addresses: dict[Any, tuple[int, int]] = {}
         self.add = self._records.append
@@ -73,10 +73,10 @@ class Builder:
         for name, texts in (("src", src), ("dst", dst)):
             halves = find_halves(texts, self._addresses)
             rows[f"{name}_hi"], rows[f"{name}_lo"] = halves[:, 0], halves[:, 1]
-            yield from name_bad(self._place, number, right, (halves != 0).any(axis=1), "no address", texts)
+            yield from name_bad(self.place, number, right, (halves != 0).any(axis=1), "no address", texts)
         for name, values in (("sport", sport), ("dport", dport)):
             port = whole_numbers(values, 0)
-            yield from name_bad(self._place, number, right, (port >= 0) & (port <= 65_535), "no port", values)
+            yield from name_bad(self.place, number, right, (port >= 0) & (port <= 65_535), "no port", values)
             rows[name] = port & 0xFFFF
         rows["app"] = [self.names.number(name) for name in app]
         for name, values in zip(("sent", "received", "sent_packets", "received_packets"), counts, strict=True):

@@ -7,9 +7,10 @@ again by how one begins (`resume`), so what is whole behind the damage is used; 
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import orjson
@@ -34,6 +35,9 @@ NO_OBJECT = "what stands there is no JSON object"
 HELD = 64
 """Octets kept while the beginning of a record is looked for: it may be cut in two."""
 
+NEAR = 1 << 14
+"""So far away the end of a record is guessed at."""
+
 QUOTE, OPENING, LIST, ENVELOPE, LINE_FEED = ord('"'), b"{[", ord("["), b'"records"', 10
 
 
@@ -49,6 +53,19 @@ def read_elements(chunks: Chunks, resume: re.Pattern[bytes]) -> Iterator[Found]:
         yield (number, found) if isinstance(found, dict) else Bad(f"record {number}", found)
     if cutter.within:
         yield Cut(f"record {number + 1}: the file ends within it")
+
+
+def are_lines(head: bytes) -> bool:
+    """Whether a text that begins so is one of objects of a line each: neither an array nor pretty-printed."""
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    return not text.startswith(b"[") and text.split(b"\n", 1)[0].rstrip() != b"{"
+
+
+def look_ahead(chunks: Chunks) -> tuple[bool, Iterator[bytes]]:
+    """Whether a text is one of lines, and all of it."""
+    pieces = gather(chunks)
+    first = next(pieces, b"")
+    return are_lines(first), chain([first], pieces)
 
 
 def parse(part: bytes) -> Object | str:
@@ -72,6 +89,7 @@ class Cutter:
         self._done = 0
         self._armed = False
         self._lost = False
+        self._seam = b""
 
     @property
     def within(self) -> bool:
@@ -110,7 +128,7 @@ class Cutter:
                 if self._buffer[self._done : start].strip(BETWEEN):
                     yield NO_OBJECT
                 self._begin, self._place, self._depth, self._armed = start, start, 0, False
-                if (found := self._line(start)) is not None:
+                if (found := self._guess(start)) is not None:
                     yield found
                     continue
             end, whole = self._walk()
@@ -144,19 +162,34 @@ class Cutter:
         self._place, self._depth, self._armed = len(buffer), depth, armed
         return None, False
 
-    def _line(self, start: int) -> Object | None:
-        """The quick way: a record that is a line. Others are not tried, or a long line of many would be looked at as often."""
-        if start and self._buffer[start - 1] != LINE_FEED:
-            return None
-        feed = self._buffer.find(b"\n", start)
-        line = self._buffer[start:feed].rstrip(b" \t\r,") if feed >= 0 else b""
-        if not line.endswith(b"}"):
-            return None
-        found = parse(line)
-        if isinstance(found, str) or isinstance(found.get("records"), list):
-            return None
-        self._begin, self._place, self._done = -1, feed, feed
-        return found
+    def _guess(self, start: int) -> Object | None:
+        """The quick way: a record that is a line, or that ends before what stood between the last ones. Where that is no whole
+        record, none is there; a record that is one cannot end elsewhere.
+        """
+        for find_end in (self._line_end, self._seam_end):
+            end = find_end(start)
+            part = self._buffer[start:end].rstrip(b" \t\r,")
+            found = parse(part) if part.endswith(b"}") else ""
+            if isinstance(found, dict) and not isinstance(found.get("records"), list):
+                self._begin, self._place, self._done = -1, end, end
+                return found
+        return None
+
+    def _line_end(self, start: int) -> int:
+        """Where the line ends that begins with a record. Others are not tried, or a long line of many would be looked at as
+        often.
+        """
+        begins = not start or self._buffer[start - 1] == LINE_FEED
+        return max(self._buffer.find(b"\n", start), start) if begins else start
+
+    def _seam_end(self, start: int) -> int:
+        """Where the next seam is like the last one: what stood between two records, with the bracket before and the first key
+        behind. Sensors write all alike.
+        """
+        at = self._buffer.find(self._seam, start, start + NEAR) if self._seam else -1
+        if at < 0 < self._done and (key := self._buffer.find(b":", start, start + HELD)) > 0:
+            self._seam = b"}" + self._buffer[self._done : key + 1]
+        return at + 1 if at >= 0 else start
 
     def _whole(self, part: bytes) -> Iterator[Object | str]:
         """A record; where it is no JSON, the records that begin within it."""

@@ -1,28 +1,18 @@
-"""A file of JSON objects, one a line, as most sensors write it; every line that is no object is named."""
+"""JSON objects of sensors, mostly one a line: one of them, the first of a file, and the times in them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import orjson
 
-from reconshield.detect.flows import LATEST, Bad, Chunks
-from reconshield.detect.pieces import TooLong, cut_lines
+from reconshield.detect.elements import Cutter, are_lines
+from reconshield.detect.flows import LATEST, Bad
 
 Object = dict[str, Any]
-
-
-def read_objects(chunks: Chunks) -> Iterator[tuple[int, Object] | Bad]:
-    """Each object with the number of its line."""
-    for piece in cut_lines(chunks):
-        if isinstance(piece, TooLong):
-            yield Bad(f"line {piece.line}", "the line is longer than 1 MiB")
-            continue
-        for number, line in enumerate(piece.data.split(b"\n"), piece.first):
-            if line and not line.isspace():
-                yield read_object(number, line)
 
 
 def read_object(number: int, line: bytes) -> tuple[int, Object] | Bad:
@@ -33,8 +23,10 @@ def read_object(number: int, line: bytes) -> tuple[int, Object] | Bad:
     return (number, found) if isinstance(found, dict) else Bad(f"line {number}", "no JSON object")
 
 
-def first_objects(head: bytes, count: int = 5) -> list[Object]:
-    """The first objects of a file by its head, for recognising it."""
+def first_objects(head: bytes, resume: re.Pattern[bytes], count: int = 5) -> list[Object]:
+    """The first objects of a file by its head, for recognising it. `resume` is what `read_elements` wants."""
+    if not are_lines(head):
+        return [found for found in islice(Cutter(resume).cut(head), count) if isinstance(found, dict)]
     found = []
     for line in head.split(b"\n", count + 20)[: count + 20]:
         try:

@@ -41,36 +41,36 @@ def kind_of(columns: Collection[str]) -> str:
     return next((kind for kind, sets in SIGNS.items() if any(found <= names for found in sets)), "")
 
 
-def read_entry(number: int, entry: Object, kind: str) -> Iterator[Item]:
-    """What an entry of a log (any of `KINDS` but conn) tells, or what it lacks. `number` is its line."""
+def read_entry(where: str, entry: Object, kind: str) -> Iterator[Item]:
+    """What an entry of a log (any of `KINDS` but conn) tells, or what it lacks. `where` is its place."""
     at = read_moment(entry.get("ts"))
     if not 0 <= at < LATEST:
-        yield Bad(f"line {number}", "ts is none")
+        yield Bad(where, "ts is none")
     elif kind == SERVICES:
-        yield read_service(number, entry, at)
+        yield read_service(where, entry, at)
     else:
-        yield from read_names(number, entry, at)
+        yield from read_names(where, entry, at)
 
 
-def read_service(number: int, entry: Object, at: float) -> Item:
+def read_service(where: str, entry: Object, at: float) -> Item:
     ip, port, transport = entry.get("host"), whole(entry.get("port_num")), entry.get("port_proto")
     if read_address(ip) == WRONG:
-        return Bad(f"line {number}", "host is none")
+        return Bad(where, "host is none")
     if not 0 <= port <= 65_535:
-        return Bad(f"line {number}", "port_num is none")
+        return Bad(where, "port_num is none")
     if transport not in TRANSPORTS:
-        return Bad(f"line {number}", "port_proto is none")
+        return Bad(where, "port_proto is none")
     return Listening(str(ip), port, str(transport), None, app=service_name(",".join(texts(entry.get("service")))), at=at)
 
 
-def read_names(number: int, entry: Object, at: float) -> Iterator[Item]:
+def read_names(where: str, entry: Object, at: float) -> Iterator[Item]:
     src, dst, port = entry.get("id.orig_h"), entry.get("id.resp_h"), whole(entry.get("id.resp_p"))
     for name, value in (("id.orig_h", src), ("id.resp_h", dst)):
         if read_address(value) == WRONG:
-            yield Bad(f"line {number}", f"{name} is none")
+            yield Bad(where, f"{name} is none")
             return
     if not 0 <= port <= 65_535:
-        yield Bad(f"line {number}", "id.resp_p is none")
+        yield Bad(where, "id.resp_p is none")
         return
     for kind, value in named(entry):
         yield Naming(at, str(src), str(dst), port, kind, value[:LONGEST_VALUE])

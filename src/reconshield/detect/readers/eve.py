@@ -1,4 +1,4 @@
-"""Suricata's EVE: JSON Lines with events of many types; flows, and the names that dns, tls and http events tell.
+"""Suricata's EVE: events of many types, one a line or in an array; flows, and the names that dns, tls and http events tell.
 
 A `flow` event sums up a connection at its end; `netflow` has one direction of one. A flow of which only other events are in the
 file (an excerpt with alerts, say) counts as one of unknown extent. `app_proto` is what the sensor recognised, `failed` that it
@@ -7,6 +7,7 @@ recognised nothing in the bytes. Source: Suricata user guide, EVE JSON format.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -15,8 +16,9 @@ import numpy as np
 
 from reconshield.detect.builder import Builder, Record, whole
 from reconshield.detect.discovery import message
+from reconshield.detect.elements import look_ahead, read_elements
 from reconshield.detect.eve_flows import flow_shapes
-from reconshield.detect.flows import UNRECOGNISED, Bad, Chunks, FlowState, Item, Mark, Naming, Reader
+from reconshield.detect.flows import UNRECOGNISED, Bad, Chunks, Cut, FlowState, Item, Mark, Naming, Reader
 from reconshield.detect.objects import Object, first_objects, read_object
 from reconshield.detect.objects import read_moment as parse_moment
 from reconshield.detect.pieces import TooLong, cut_lines
@@ -33,6 +35,8 @@ APPS = {
 }
 """Suricata's names for protocols that have another one here."""
 SYN = 2
+RESUME = re.compile(rb'\{\s*"timestamp"\s*:|(?<=\n)\{(?=")')
+"""Where an event begins."""
 WRONG_SHAPE = (KeyError, TypeError, AttributeError, ValueError)
 MOST_PARTIAL = 200_000
 
@@ -40,7 +44,29 @@ read_moment = lru_cache(65_536)(parse_moment)
 
 
 def read(chunks: Chunks) -> Iterator[Item]:
-    builder, remarks = Builder(), Remarks()
+    by_line, text = look_ahead(chunks)
+    builder, remarks = Builder("line" if by_line else "record"), Remarks()
+    yield from read_lines(text, builder, remarks) if by_line else read_array(text, builder, remarks)
+    for number, event in remarks.events.values():
+        try:
+            builder.add(read_partial(event, number))
+        except WRONG_SHAPE as error:
+            yield Bad(f"{builder.place} {number}", f"the event lacks or misuses {error}")
+    yield from builder.take()
+
+
+def read_array(chunks: Chunks, builder: Builder, remarks: Remarks) -> Iterator[Item]:
+    """Events that do not have a line each."""
+    for found in read_elements(chunks, RESUME):
+        if isinstance(found, Cut):
+            yield found
+        else:
+            yield from read_event(found, builder, remarks)
+        if builder.full:
+            yield from builder.take()
+
+
+def read_lines(chunks: Chunks, builder: Builder, remarks: Remarks) -> Iterator[Item]:
     names = builder.names
     shapes = flow_shapes(lambda name: TRANSPORTS.get(name, 0), lambda name: names.number(app_name(name)), names)
     for piece in cut_lines(chunks):
@@ -56,18 +82,12 @@ def read(chunks: Chunks) -> Iterator[Item]:
         for place in np.flatnonzero(left).tolist():
             line = lines.line(place)
             if line and not line.isspace():
-                yield from read_line(read_object(piece.first + place, line), builder, remarks)
+                yield from read_event(read_object(piece.first + place, line), builder, remarks)
             if builder.full:
                 yield from builder.take()
-    for number, event in remarks.events.values():
-        try:
-            builder.add(read_partial(event, number))
-        except WRONG_SHAPE as error:
-            yield Bad(f"line {number}", f"the event lacks or misuses {error}")
-    yield from builder.take()
 
 
-def read_line(found: tuple[int, Object] | Bad, builder: Builder, remarks: Remarks) -> Iterator[Item]:
+def read_event(found: tuple[int, Object] | Bad, builder: Builder, remarks: Remarks) -> Iterator[Item]:
     """Take in an event that is not read by columns."""
     if isinstance(found, Bad):
         yield found
@@ -86,7 +106,7 @@ def read_line(found: tuple[int, Object] | Bad, builder: Builder, remarks: Remark
                 yield from read_names(event, kind)
             remarks.keep(event, number)
     except WRONG_SHAPE as error:
-        yield Bad(f"line {number}", f"the event lacks or misuses {error}")
+        yield Bad(f"{builder.place} {number}", f"the event lacks or misuses {error}")
 
 
 class Remarks:
@@ -223,7 +243,7 @@ def read_names(event: Object, kind: str) -> Iterator[Naming]:
 
 
 def recognises(head: bytes) -> bool:
-    return any("event_type" in found and ("src_ip" in found or "timestamp" in found) for found in first_objects(head))
+    return any("event_type" in found and ("src_ip" in found or "timestamp" in found) for found in first_objects(head, RESUME))
 
 
 READER = Reader("eve", "Suricata EVE JSON", recognises, read)

@@ -1,4 +1,4 @@
-"""Zeek's logs as JSON Lines: the names of the TSV columns are the keys, and what is unset is left out.
+"""Zeek's logs as JSON, one entry a line or in an array: the names of the TSV columns are the keys, what is unset is left out.
 
 A file may hold one log or several, each entry with its `_path`; entries of logs that are not read here (files, notice, weird)
 are passed over. Source: Zeek documentation, conn.log and "JSON streaming logs".
@@ -6,6 +6,7 @@ are passed over. Source: Zeek documentation, conn.log and "JSON streaming logs".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from math import nan
 from typing import Any
@@ -14,7 +15,8 @@ import numpy as np
 
 from reconshield.detect.builder import Builder, Record
 from reconshield.detect.discovery import ICMP6, message
-from reconshield.detect.flows import LATEST, PORTLESS, Bad, Chunks, FlowState, Item, Mark, Reader
+from reconshield.detect.elements import look_ahead, read_elements
+from reconshield.detect.flows import LATEST, PORTLESS, Bad, Chunks, Cut, FlowState, Item, Mark, Reader
 from reconshield.detect.objects import Object, first_objects, read_moment, read_object
 from reconshield.detect.pieces import TooLong, cut_lines
 from reconshield.detect.shapes import Lines
@@ -22,6 +24,8 @@ from reconshield.detect.zeek import STATES, TRANSPORTS, service_name
 from reconshield.detect.zeek_columns import conn_shapes
 from reconshield.detect.zeek_entries import CONN, KINDS, kind_of, read_entry
 
+RESUME = re.compile(rb'\{\s*"(?:_path|ts)"\s*:|(?<=\n)\{(?=")')
+"""Where an entry begins."""
 UNTOLD = (FlowState.UNKNOWN, 0)
 BY_NAME = {name.decode(): number for name, number in TRANSPORTS.items()}
 STATE_BY_NAME = {name.decode(): meaning for name, meaning in STATES.items()}
@@ -29,7 +33,24 @@ PORTS = ("id.orig_p", "id.resp_p")
 
 
 def read(chunks: Chunks) -> Iterator[Item]:
-    builder = Builder()
+    by_line, text = look_ahead(chunks)
+    builder = Builder("line" if by_line else "record")
+    yield from read_lines(text, builder) if by_line else read_array(text, builder)
+    yield from builder.take()
+
+
+def read_array(chunks: Chunks, builder: Builder) -> Iterator[Item]:
+    """Entries that do not have a line each."""
+    for found in read_elements(chunks, RESUME):
+        if isinstance(found, Cut):
+            yield found
+        else:
+            yield from read_found(found, builder)
+        if builder.full:
+            yield from builder.take()
+
+
+def read_lines(chunks: Chunks, builder: Builder) -> Iterator[Item]:
     shapes = conn_shapes(builder.names)
     for piece in cut_lines(chunks):
         if isinstance(piece, TooLong):
@@ -43,30 +64,30 @@ def read(chunks: Chunks) -> Iterator[Item]:
         for place in np.flatnonzero(left).tolist():
             line = lines.line(place)
             if line and not line.isspace():
-                yield from read_line(read_object(piece.first + place, line), builder)
+                yield from read_found(read_object(piece.first + place, line), builder)
             if builder.full:
                 yield from builder.take()
-    yield from builder.take()
 
 
-def read_line(found: tuple[int, Object] | Bad, builder: Builder) -> Iterator[Item]:
+def read_found(found: tuple[int, Object] | Bad, builder: Builder) -> Iterator[Item]:
     """Take in an entry that is not read by columns."""
     if isinstance(found, Bad):
         yield found
         return
     number, entry = found
+    where = f"{builder.place} {number}"
     path = entry.get("_path")
     kind = path if isinstance(path, str) else kind_of(entry)
     if kind == CONN:
         record = read_conn(entry, number)
         if isinstance(record, str):
-            yield Bad(f"line {number}", record)
+            yield Bad(where, record)
         else:
             builder.add(record)
     elif kind in KINDS:
-        yield from read_entry(number, entry, kind)
+        yield from read_entry(where, entry, kind)
     elif not kind:
-        yield Bad(f"line {number}", "no entry of a conn, ssl, quic, dns, http or known_services log")
+        yield Bad(where, "no entry of a conn, ssl, quic, dns, http or known_services log")
 
 
 def read_conn(entry: Object, number: int) -> Record | str:
@@ -115,7 +136,7 @@ def end_of(start: float, duration: Any) -> float:
 
 
 def recognises(head: bytes) -> bool:
-    return any("ts" in found and ("_path" in found or kind_of(found)) for found in first_objects(head))
+    return any("ts" in found and ("_path" in found or kind_of(found)) for found in first_objects(head, RESUME))
 
 
 READER = Reader("zeek-json", "Zeek logs as JSON: conn, ssl, quic, dns, http, known_services", recognises, read)

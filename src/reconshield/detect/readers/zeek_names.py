@@ -43,7 +43,7 @@ def read_part(part: Piece, layout: Layout | None, kind: str) -> Iterator[Item]:
             yield Bad(f"line {number}", f"not {layout.count} fields")
         else:
             entry = {name: values[place] for name, place in layout.fields.items() if values[place] not in UNSET}
-            yield from read_entry(number, entry, kind)
+            yield from read_entry(f"line {number}", entry, kind)
 
 
 def recognises(head: bytes) -> bool:
