@@ -39,7 +39,7 @@ def _escape(char: str) -> str:
 
 def bytes_text(data: bytes) -> str:
     """Bytes as design and JSON Lines have them: printable ASCII as it is, CR, LF and TAB as `\\r\\n\\t`, others `\\xNN`."""
-    return "".join(_BYTE[b] for b in data)
+    return data.decode("latin-1").translate(_BYTE)
 
 
 def hex_rows(data: bytes, width: int = 16) -> Iterator[tuple[str, str, str]]:
@@ -49,8 +49,8 @@ def hex_rows(data: bytes, width: int = 16) -> Iterator[tuple[str, str, str]]:
         yield f"{at:04x}", row.hex(" "), "".join(chr(b) if 0x20 <= b < 0x7F else "." for b in row)
 
 
-_BYTE = [chr(b) if 0x20 <= b < 0x7F else f"\\x{b:02x}" for b in range(256)]
-_BYTE[0x5C], _BYTE[0x0D], _BYTE[0x0A], _BYTE[0x09] = "\\\\", "\\r", "\\n", "\\t"
+_BYTE = {b: f"\\x{b:02x}" for b in range(256) if not 0x20 <= b < 0x7F}
+_BYTE |= {0x5C: "\\\\", 0x0D: "\\r", 0x0A: "\\n", 0x09: "\\t"}
 
 
 _UNSEEN = re.compile(
@@ -64,6 +64,8 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     """JSON in readable UTF-8, everything escaped that a terminal obeys or that hides or turns text. Its value is the same."""
     separators = (",", ":") if indent is None else None
     text = json.dumps(value, ensure_ascii=False, separators=separators, indent=indent)
+    if text.isascii() and "\x7f" not in text:  # nearly always
+        return text
     return _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 

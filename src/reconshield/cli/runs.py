@@ -16,6 +16,7 @@ from reconshield.cli.console import Invocation
 from reconshield.errors import UserError
 
 if TYPE_CHECKING:
+    from reconshield.model import Severity
     from reconshield.policy import Policy
     from reconshield.report.line_types import Line
     from reconshield.report.result import RunResult
@@ -132,11 +133,16 @@ def report(
     from reconshield.cli.scan import exit_code, parse_severity
     from reconshield.jobs.policy import try_policy
     from reconshield.jobs.results import load_result
+    from reconshield.jobs.run_export import STREAMED
 
     call: Invocation = ctx.obj
     chosen, threshold = check_format("jsonl" if as_json else format_), parse_severity(fail_on)
     with open_database(call) as store:
         policy, warning = try_policy(call.settings.home)
+        if chosen in STREAMED and not (all_states or flows):
+            if warning:
+                call.tell(f"warning: {warning}")
+            raise typer.Exit(stream_report(call, store, run, chosen, policy, output, threshold))
         result = load_result(store, run, all_states=all_states, policy=policy)
     if warning:
         call.tell(f"warning: {warning}")
@@ -153,7 +159,32 @@ def report(
             with_evidence=with_evidence,
             every=True,
         )
-    raise typer.Exit(exit_code(result, threshold))
+    raise typer.Exit(exit_code(result.summary.state, {finding.severity for finding in result.findings}, threshold))
+
+
+def stream_report(
+    call: Invocation,
+    store: Store,
+    run_text: str,
+    format_: str,
+    policy: Policy | None,
+    output: Path | None,
+    threshold: Severity | None,
+) -> int:
+    """Write a run as it is read, however large it is; the exit code."""
+    from reconshield.cli.output import open_output
+    from reconshield.cli.scan import exit_code
+    from reconshield.jobs.results import load_summary
+    from reconshield.jobs.run_export import export_run
+    from reconshield.report.formats import find_format
+    from reconshield.store.runs import find_run
+    from reconshield.store.services import finding_kinds
+
+    run = find_run(store, run_text)
+    pieces = export_run(store, run.id, find_format(format_), policy=policy)
+    with open_output(call, output, format_) as sink:
+        sink.stream.writelines(pieces)
+    return exit_code(load_summary(store, run).state, {kind.sample.severity for kind in finding_kinds(store, run.id)}, threshold)
 
 
 def with_flows(call: Invocation, result: RunResult, flows: list[Path], format_: str, policy: Policy | None) -> RunResult:

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -24,7 +24,7 @@ from reconshield.text import count
 if TYPE_CHECKING:
     from reconshield.jobs.scan import Event, Prepared
     from reconshield.jobs.scan_request import ScanRequest
-    from reconshield.report.result import RunResult
+    from reconshield.report.result import RunResult, RunState
     from reconshield.store.db import Store
 
 TargetArgument = Annotated[list[str] | None, typer.Argument(metavar="TARGET…", help="Address, CIDR, range, name, localhost.")]
@@ -108,7 +108,7 @@ def scan(
             return
         with open_output(call, output, chosen, all_states=all_states, with_evidence=with_evidence) as sink:
             result = follow(call, store, prepared, sink)
-    raise typer.Exit(exit_code(result, threshold))
+    raise typer.Exit(exit_code(result.summary.state, {finding.severity for finding in result.findings}, threshold))
 
 
 def choose_manner(polite: bool, normal: bool, fast: bool, *, confirmed: bool) -> str:
@@ -220,8 +220,8 @@ def show_plan(call: Invocation, prepared: Prepared, *, as_json: bool) -> None:
     call.suggest(f"the same command without --dry-run; --seed {prepared.plan.seed} repeats this order")
 
 
-def exit_code(result: RunResult, threshold: Severity | None) -> int:
+def exit_code(state: RunState, severities: Collection[Severity], threshold: Severity | None) -> int:
     """0 done, 1 findings at or above the threshold, 4 not everything was measured."""
-    if threshold and any(finding.severity.rank >= threshold.rank for finding in result.findings):
+    if threshold and any(severity.rank >= threshold.rank for severity in severities):
         return 1
-    return 0 if result.summary.state == "complete" else 4
+    return 0 if state == "complete" else 4

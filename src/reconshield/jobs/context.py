@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from reconshield.addresses import text_of
 from reconshield.knowledge.risk import context_point
-from reconshield.model import Endpoint, Factor, Service
+from reconshield.model import Endpoint, Factor, Service, Transport
 from reconshield.report.result import RatedService, Standing
 from reconshield.store.db import Store
 from reconshield.store.exposures import Exposure, open_at
@@ -20,7 +21,7 @@ from reconshield.store.runs import Run
 from reconshield.text import local_time
 
 if TYPE_CHECKING:
-    from reconshield.jobs.judge import Judge
+    from reconshield.jobs.mass_rating import Alike
     from reconshield.policy import Policy
     from reconshield.policy.judgement import Judgement
     from reconshield.policy.verdict import Verdict
@@ -44,15 +45,16 @@ class Context:
     exposures: Mapping[Endpoint, Exposure] = field(default_factory=dict)
 
     @cached_property
-    def judge(self) -> Judge:
+    def alike(self) -> Alike:
         """Loaded when something is to be rated: the checks and the catalogue take their time."""
         from reconshield.jobs.judge import Judge
+        from reconshield.jobs.mass_rating import Alike
 
-        return Judge(self.vantage, self.now)
+        return Alike(Judge(self.vantage, self.now))
 
     def rate(self, service: Service, opened: Opened | None = None) -> RatedService:
         """A service with its risk here and now. `opened` is for what this very run found to have opened."""
-        return self.judge.rate(service, self.points(service.endpoint, opened))
+        return self.alike.rate(service, tuple(self.points(service.endpoint, opened)))
 
     def points(self, endpoint: Endpoint, opened: Opened | None = None) -> Iterator[Factor]:
         verdict = self.verdicts.get(endpoint)
@@ -106,3 +108,34 @@ def load_context(
     since = now - NEW_SECONDS if new_only else None
     exposures = {exposure.endpoint: exposure for exposure in open_at(store, run.vantage, now, since)}
     return Context(run.vantage, now, policy, judgement, verdicts, exposures)
+
+
+def open_context(store: Store, run: Run, policy: Policy | None, *, new_only: bool = False) -> Context:
+    """The same for the open endpoints of a run alone, at a fraction of the cost: their verdicts have no words, and no services
+    or findings are read. With `new_only`, where only risks are wanted, it has just what changes one.
+    """
+    now = run.finished or run.started
+    verdicts = open_verdicts(store, run, policy, now, expected_only=new_only) if policy else {}
+    since = now - NEW_SECONDS if new_only else None
+    exposures = {exposure.endpoint: exposure for exposure in open_at(store, run.vantage, now, since)}
+    return Context(run.vantage, now, policy, None, verdicts, exposures)
+
+
+def open_verdicts(store: Store, run: Run, policy: Policy, at: float, *, expected_only: bool) -> dict[Endpoint, Verdict]:
+    """What the policy says of each open endpoint: all that are judged alike share one verdict, without words."""
+    from reconshield.jobs.measured import load_open
+    from reconshield.policy.judgement import judge
+    from reconshield.policy.verdict import KINDS, Verdict
+
+    found = judge(policy, load_open(store, run), at, open_only=True)
+    columns = [found.rows[name].tolist() for name in ("hi", "lo", "port", "transport")]
+    shared: dict[tuple[int, int], Verdict] = {}
+    verdicts = {}
+    for hi, lo, port, code, kind, entry in zip(*columns, found.kinds.tolist(), found.entries.tolist(), strict=True):
+        if expected_only and KINDS[kind] != "expected":
+            continue
+        verdict = shared.get((kind, entry))
+        if verdict is None:
+            verdict = shared[kind, entry] = Verdict(KINDS[kind], "", entry=found.named[entry] if entry >= 0 else None)
+        verdicts[Endpoint(text_of(hi << 64 | lo), port, Transport(code).label)] = verdict
+    return verdicts

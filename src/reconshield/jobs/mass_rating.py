@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,9 +19,12 @@ from reconshield.jobs.judge import Judge
 from reconshield.knowledge.catalog import find_entry
 from reconshield.knowledge.risk import context_point
 from reconshield.model import Confidence, Endpoint, Factor, Rung, Service, Tls
+from reconshield.report.result import RatedService
 
 PLAIN = ("auth", "anonymous", "anonymous_read", "login_clear", "starttls", "package", "ntlm_version", "os")
 HEADERS = ("server", "x-powered-by")
+MOST_KINDS = 10_000
+"""So many different risks are kept for those that come after."""
 ANYWHERE = "192.0.2.1"
 """The address of the service that stands for all that are like it; no rating looks at it."""
 
@@ -80,6 +83,41 @@ class Rater:
             found = Judge(self.vantage, self.now).rate(service_of(kind, self.now), context.points()).risk.score
             self.scores[kind, context] = found
         return found
+
+
+@dataclass
+class Alike:
+    """Rates services one after the other, in whole: those alike in all that a rating looks at share one risk."""
+
+    judge: Judge
+    rater: Rater = field(init=False)
+    known: dict[tuple[Kind, tuple[Factor, ...]], RatedService] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rater = Rater(self.judge.vantage, self.judge.now)
+
+    def rate(self, service: Service, points: tuple[Factor, ...]) -> RatedService:
+        key = kind_of(service, self.rater), points
+        first = self.known.get(key)
+        if first is None:
+            if len(self.known) >= MOST_KINDS:
+                self.known.clear()
+            first = self.known[key] = self.judge.rate(replace(service, evidence=()), points)  # kept, so without the dialogue
+        return replace(first, service=service)
+
+
+def kind_of(service: Service, rater: Rater) -> Kind:
+    """What a rating looks at in a service."""
+    return Kind(
+        service.service,
+        service.confidence is Confidence.GUESS,
+        rater.port_of(service.service, service.endpoint.port),
+        service.endpoint.transport,
+        service.tls.value,
+        service.product,
+        service.version,
+        facts_that_count(service.facts),
+    )
 
 
 def service_of(kind: Kind, at: float) -> Service:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 
 from reconshield.addresses import AddressSet, parse_target
+from reconshield.addresses.arrays import endpoint_keys, find_keys
 from reconshield.errors import UserError
 from reconshield.jobs.coverage import COLUMNS, Coverage, load_coverage
 from reconshield.policy.boxes import Box
-from reconshield.policy.matching import PLACE
+from reconshield.policy.judgement import open_rows
+from reconshield.policy.matching import NOT_ASKED, PLACE, Spoken
 from reconshield.policy.verdict import Array, Measured
 from reconshield.store import services as kept
 from reconshield.store.db import Store
 from reconshield.store.observations import load_observations
 from reconshield.store.runs import Run
+
+SOME = 50_000
+"""Services that are looked at together."""
 
 
 def load_measured(store: Store, run: Run) -> Measured:
@@ -31,6 +38,27 @@ def load_measured(store: Store, run: Run) -> Measured:
         doubtful=coverage.doubted,
         left_out=tuple(read_reasons(run.options.get("dropped", ()))),
     )
+
+
+def load_open(store: Store, run: Run) -> Measured:
+    """The open endpoints of a run alone, and what was heard on them as columns: all that verdicts on them need, and small."""
+    coverage = load_coverage(store, run)
+    rows = open_rows(load_observations(store, run.id))
+    names, codes, guessed = {"": NOT_ASKED}, np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
+    speakers = kept.each_speaker(store, run.id)
+    while some := list(islice(speakers, SOME)):
+        ips, ports, transports, services, guesses = zip(*some, strict=True)
+        places = np.zeros(len(some), PLACE)
+        halves = np.frombuffer(b"".join(ips), [("hi", ">u8"), ("lo", ">u8")])
+        places["hi"], places["lo"], places["port"], places["transport"] = halves["hi"], halves["lo"], ports, transports
+        ours, theirs = endpoint_keys(rows, places)
+        order = np.argsort(ours)
+        found = find_keys(theirs, ours[order])
+        known = order[found[found >= 0]]
+        codes[known] = np.array([names.setdefault(service, len(names)) for service in services])[found >= 0]
+        guessed[known] = np.array(guesses)[found >= 0]
+    spoken = Spoken(tuple(names), codes, guessed)
+    return Measured(rows, run.vantage, coverage.silent_at, doubtful=coverage.doubted, spoken=spoken)
 
 
 def split_coverage(coverage: Coverage) -> tuple[tuple[Box, ...], Array]:

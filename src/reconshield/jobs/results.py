@@ -34,12 +34,12 @@ def load_result(store: Store, run_text: str, *, all_states: bool = False, policy
 
     The risks are those of the endpoints where they are: a policy, and when they opened, count.
     """
-    from reconshield.jobs.context import load_context
+    from reconshield.jobs.context import open_context
 
     run = find_run(store, run_text)
     coverage = load_coverage(store, run)
     believed = [service for service in kept.services(store, run.id) if not (service.note or "").startswith(NOT_BELIEVED)]
-    context = load_context(store, run, policy) if believed else None
+    context = open_context(store, run, policy) if believed else None
     services = tuple(context.rate(service) for service in believed) if context else ()
     risks = {rated.endpoint: rated.risk for rated in services}
     names = {s.endpoint.ip: s.service.name for s in services if s.service.name}

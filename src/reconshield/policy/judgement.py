@@ -88,11 +88,11 @@ def judge(policy: Policy, measured: Measured, now: float, *, open_only: bool = F
     doubtful = is_doubtful(rows, measured)
     kinds[doubtful] = NOT_MEASURED
     met = [(entry, hits & ~doubtful) for entry, hits in met]
+    told = ~doubtful | (entries >= 0)  # what nobody believes and nobody named needs no verdict
     if open_only:
-        return Judgement(policy, measured, rows, kinds, entries, named, ())
+        return Judgement(policy, measured, rows[told], kinds[told], entries[told], named, ())
     unmet = [verdict for entry, hits in met if entry.ends > now for verdict in look_for(policy, measured, matcher, entry, hits)]
     others = [*check_assertions(policy, measured, closed), *unmet, *accept_findings(policy, measured.findings, now)]
-    told = ~doubtful | (entries >= 0)  # what nobody believes and nobody named needs no verdict
     return Judgement(policy, measured, rows[told], kinds[told], entries[told], named, add_observations(measured, others))
 
 

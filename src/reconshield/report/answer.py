@@ -7,8 +7,9 @@ Texts from the network are left as they came: the format that prints them makes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from reconshield.knowledge.risk import MAXIMA
@@ -65,20 +66,21 @@ def find_exposures(result: RunResult) -> list[Exposure]:
     alike: dict[object, list[RatedService]] = {}
     for rated in result.services:
         if rated.endpoint not in result.own_loopback:
-            checks = tuple(f.check for f in findings.get(rated.endpoint, ()))
-            alike.setdefault(_likeness(rated, checks), []).append(rated)
+            alike.setdefault(_likeness(rated, findings.get(rated.endpoint, ())), []).append(rated)
     shown = []
     for group in alike.values():
-        first, *others = sorted(group, key=lambda r: _address_order(r.endpoint))
+        first, *others = sorted(group, key=lambda r: _address_order(r.endpoint)) if len(group) > 1 else group
         shown.append(Exposure(first, tuple(findings.get(first.endpoint, ())), tuple(o.endpoint for o in others)))
     return sorted(shown, key=_worst_first)
 
 
-def _likeness(rated: RatedService, checks: tuple[str, ...]) -> object:
-    """What two addresses of one name must have in common to be shown as one."""
+def _likeness(rated: RatedService, findings: Sequence[Finding]) -> object:
+    """What two addresses of one name must have in common to be shown as one; without a name an endpoint is like no other."""
     s = rated.service
+    if not s.name:
+        return s.endpoint
     return (
-        s.name or s.endpoint.ip,
+        s.name,
         s.endpoint.port,
         s.endpoint.transport,
         s.service,
@@ -86,7 +88,7 @@ def _likeness(rated: RatedService, checks: tuple[str, ...]) -> object:
         s.version,
         s.tls,
         rated.risk,
-        checks,
+        tuple(finding.check for finding in findings),
     )
 
 
@@ -96,8 +98,13 @@ def _worst_first(exposure: Exposure) -> tuple[object, ...]:
 
 
 def _address_order(endpoint: Endpoint) -> tuple[int, int, int, str]:
-    address = ip_address(endpoint.ip)
-    return (address.version, int(address), endpoint.port, endpoint.transport)
+    return (*_number_of(endpoint.ip), endpoint.port, endpoint.transport)
+
+
+@lru_cache(4096)  # a host has many ports
+def _number_of(ip: str) -> tuple[int, int]:
+    address = ip_address(ip)
+    return address.version, int(address)
 
 
 @dataclass(frozen=True, slots=True)

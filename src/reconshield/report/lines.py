@@ -166,14 +166,26 @@ def summary_line(run: str, summary: Summary) -> SummaryLine:
 
 def result_lines(result: RunResult) -> Iterator[Line]:
     """A whole run as lines, in the order in which a live scan prints them."""
-    run = result.head.id
-    yield run_line(result.head)
-    yield from (observation_line(run, o) for o in result.observations)
-    yield from (held_back_line(run, h) for h in result.held_back)
-    yield from (service_line(run, s) for s in result.services)
-    yield from (finding_line(run, f) for f in result.findings)
-    yield from (doubt_line(run, doubt) for doubt in result.summary.doubts)
-    yield summary_line(run, result.summary)
+    yield from all_lines(result.head, result.observations, result.held_back, result.services, result.findings, result.summary)
+
+
+def all_lines(
+    head: RunHead,
+    observations: Iterable[Observation],
+    held_back: Iterable[HeldBack],
+    services: Iterable[RatedService],
+    findings: Iterable[Finding],
+    summary: Summary,
+) -> Iterator[Line]:
+    """The same from its parts, which may come one by one."""
+    run = head.id
+    yield run_line(head)
+    yield from (observation_line(run, o) for o in observations)
+    yield from (held_back_line(run, h) for h in held_back)
+    yield from (service_line(run, s) for s in services)
+    yield from (finding_line(run, f) for f in findings)
+    yield from (doubt_line(run, doubt) for doubt in summary.doubts)
+    yield summary_line(run, summary)
 
 
 def result_document(result: RunResult) -> str:

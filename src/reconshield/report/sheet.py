@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from reconshield.model import Endpoint
+from reconshield.model import Endpoint, Observation
 from reconshield.report.result import RatedService, RunResult
 from reconshield.text import iso_time, printable
 
@@ -33,33 +33,45 @@ COLUMNS = (
 )
 
 
+class Listed(NamedTuple):
+    """What a row says: a measurement, what answers there (None: nobody asked), and the checks that found something."""
+
+    seen: Observation
+    rated: RatedService | None
+    checks: tuple[str, ...]
+
+
 def csv_text(result: RunResult) -> Iterator[str]:
     """The lines of the CSV file (RFC 4180, CRLF), head first."""
-    yield csv_row(COLUMNS)
     services = {rated.endpoint: rated for rated in result.services}
     checks: dict[Endpoint, list[str]] = {}
     for finding in result.findings:
         checks.setdefault(finding.endpoint, []).append(finding.check)
-    counts = Counter(f.endpoint for f in result.findings)
-    for seen in result.observations:
+    rows = (Listed(o, services.get(o.endpoint), tuple(checks.get(o.endpoint, ()))) for o in result.observations)
+    return csv_rows(result.head.id, rows)
+
+
+def csv_rows(run: str, rows: Iterable[Listed]) -> Iterator[str]:
+    """The same from its rows, which may come one by one."""
+    yield csv_row(COLUMNS)
+    for seen, rated, checks in rows:
         place = seen.endpoint
-        about = _service_cells(services.get(place), counts[place], checks.get(place, []))
         yield csv_row(
             (
-                result.head.id,
+                run,
                 place.ip,
                 seen.name or "",
                 place.port,
                 place.transport,
                 seen.state.label,
                 seen.reason.label,
-                *about,
+                *_service_cells(rated, checks),
                 iso_time(seen.at),
             )
         )
 
 
-def _service_cells(rated: RatedService | None, findings: int, checks: list[str]) -> tuple[object, ...]:
+def _service_cells(rated: RatedService | None, checks: tuple[str, ...]) -> tuple[object, ...]:
     if rated is None:
         return ("", "", "", "", "", "", "", "", "", "")
     service = rated.service
@@ -71,7 +83,7 @@ def _service_cells(rated: RatedService | None, findings: int, checks: list[str])
         service.confidence.value,
         rated.risk.score,
         rated.risk.rating,
-        findings,
+        len(checks),
         " ".join(checks),
         rated.advice or "",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Text, bindparam, func, insert, select, type_coerce
@@ -12,7 +12,7 @@ from sqlalchemy import Text, bindparam, func, insert, select, type_coerce
 from reconshield.model import ChangeKind, Confidence, Endpoint, Json, Risk, Service, Tls
 from reconshield.store.db import Store
 from reconshield.store.runs import Run
-from reconshield.store.services import endpoint_of, key_of, risk_of
+from reconshield.store.services import endpoint_of, key_of
 from reconshield.store.tables import CHANGES, RUNS
 
 
@@ -126,7 +126,7 @@ def row_of(change: KeptChange) -> dict[str, Any]:
         "fields": list(change.fields),
         "service_before": short_of(change.service_before),
         "service_after": short_of(change.service_after),
-        "risk": asdict(change.risk) if change.risk else None,
+        "risk": change.risk,
         "flapping": change.flapping,
     }
 
@@ -143,7 +143,7 @@ def change_of(row: Mapping[Any, Any]) -> KeptChange:
         fields=tuple(row["fields"]),
         service_before=service_in(row["service_before"], endpoint),
         service_after=service_in(row["service_after"], endpoint),
-        risk=risk_of(row["risk"]),
+        risk=row["risk"],
         flapping=row["flapping"],
     )
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
 from reconshield.addresses import parse_address, text_of
+from reconshield.model import Factor, Risk
 from reconshield.store.escape import escape_text, unescape_text
 
 
@@ -35,6 +38,7 @@ def pack_address(ip: str) -> bytes:
     return parse_address(ip).to_bytes(16, "big")
 
 
+@lru_cache(4096)  # a host has many ports
 def unpack_address(packed: bytes) -> str:
     return text_of(int.from_bytes(packed, "big"))
 
@@ -63,3 +67,23 @@ class SafeText(TypeDecorator[str]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
         return None if value is None else unescape_text(value)
+
+
+class RiskText(TypeDecorator[Risk]):
+    """A risk with its factors as JSON in a text column; equal texts are one record, for many endpoints have the same."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Risk | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else dump_json(asdict(value))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Risk | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else read_risk(value)
+
+
+@lru_cache(1024)
+def read_risk(stored: str) -> Risk:
+    """A risk from its JSON."""
+    value = json.loads(stored)
+    return Risk(value["score"], value["rating"], tuple(Factor(**factor) for factor in value["factors"]))

@@ -17,4 +17,6 @@ def escape_text(text: str) -> str:
 
 
 def unescape_text(text: str) -> str:
+    if "\\" not in text:  # nearly always
+        return text
     return ESCAPED.sub(lambda hit: "\\" if hit[1] == "\\" else chr(int(hit[1][1:], 16)), text)

@@ -8,6 +8,7 @@ the plan and the blocks done, and costs nothing to keep.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -139,10 +140,15 @@ def newest_open(store: Store, run_id: str, limit: int) -> list[Observation]:
 
 def open_endpoints(store: Store, run_id: str) -> list[Observation]:
     """The open endpoints of a run, by address, port and transport."""
+    return list(each_open(store, run_id))
+
+
+def each_open(store: Store, run_id: str) -> Iterator[Observation]:
+    """The same one by one, a thousand in memory at a time."""
     mine = OBSERVATIONS.c.run_key == run_key(store, run_id).scalar_subquery()
     query = select(OBSERVATIONS).where(mine).order_by(OBSERVATIONS.c.ip, OBSERVATIONS.c.port, OBSERVATIONS.c.transport)
-    with store.read() as connection:
-        return [observation_of(row) for row in connection.execute(query)]
+    with store.read() as connection, connection.execute(query.execution_options(yield_per=1000)) as found:
+        yield from map(observation_of, found)
 
 
 def observation_of(row: Any) -> Observation:

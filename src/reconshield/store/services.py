@@ -7,19 +7,17 @@ dialogue, so checks that are written later can judge it without a packet. Saving
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Table, and_, delete, func, insert, select
+from sqlalchemy import Column, ColumnElement, and_, delete, func, insert, select
 
 from reconshield.model import (
     Confidence,
     Endpoint,
-    Factor,
     Finding,
     Json,
-    Risk,
     Rung,
     Service,
     Severity,
@@ -31,6 +29,8 @@ from reconshield.store.columns import pack_address, unpack_address
 from reconshield.store.db import Store
 from reconshield.store.runs import run_key
 from reconshield.store.tables import ENDPOINT, FINDINGS, OBSERVATIONS, SERVICES
+
+BATCH = 1000
 
 
 def save_service(store: Store, run_id: str, service: Service, findings: Sequence[Finding]) -> None:
@@ -124,7 +124,44 @@ def ports_seen_open(store: Store, run_id: str) -> list[tuple[int, str, int]]:
 
 def services(store: Store, run_id: str, endpoint: Endpoint | None = None) -> list[Service]:
     """The services of a run by address, port and transport; with `endpoint` only that one."""
-    return [service_of(row) for row in rows_of(store, SERVICES, run_id, endpoint)]
+    return [service_of(row) for row in rows_of(store, SERVICES.c, run_id, endpoint)]
+
+
+def each_service(store: Store, run_id: str, *, with_evidence: bool) -> Iterator[Service]:
+    """The same one by one, for runs of any size; without evidence where nobody reads it, for it is the most of it."""
+    columns = [column for column in SERVICES.c if with_evidence or column.name != "evidence"]
+    return map(service_of, rows_of(store, columns, run_id))
+
+
+def each_finding(store: Store, run_id: str) -> Iterator[Finding]:
+    """The findings of a run in the order of `findings`, one by one."""
+    return map(finding_of, rows_of(store, FINDINGS.c, run_id))
+
+
+def each_check(store: Store, run_id: str) -> Iterator[tuple[Endpoint, str]]:
+    """Just where each finding is and what it is called, in the same order."""
+    columns = [FINDINGS.c[name] for name in ("ip", "port", "transport", "check_name")]
+    return ((endpoint_of(row), row["check_name"]) for row in rows_of(store, columns, run_id))
+
+
+def each_place(store: Store, run_id: str, but_noted: str) -> Iterator[Endpoint]:
+    """The endpoints that have a service whose note does not begin like this."""
+    columns = [SERVICES.c[name] for name in ("ip", "port", "transport", "note")]
+    return (endpoint_of(row) for row in rows_of(store, columns, run_id) if not (row["note"] or "").startswith(but_noted))
+
+
+def each_speaker(store: Store, run_id: str) -> Iterator[tuple[bytes, int, int, str, bool]]:
+    """Which service was heard on which endpoint: packed address, port, transport, name, and whether that is a guess."""
+    columns = [SERVICES.c[name] for name in ("ip", "port", "transport", "service", "confidence")]
+    for row in rows_of(store, columns, run_id):
+        yield row["ip"], row["port"], row["transport"], row["service"], row["confidence"] == Confidence.GUESS
+
+
+def names_of_hosts(store: Store, run_id: str, but_noted: str) -> dict[str, str]:
+    """The names by which addresses were given, from services whose note does not begin like this."""
+    columns = [SERVICES.c[name] for name in ("ip", "port", "transport", "note", "name")]
+    rows = rows_of(store, columns, run_id, only=SERVICES.c.name.is_not(None))
+    return {unpack_address(row["ip"]): row["name"] for row in rows if not (row["note"] or "").startswith(but_noted)}
 
 
 def newest_services(store: Store, run_id: str, limit: int) -> list[Service]:
@@ -144,7 +181,7 @@ def count_services_of(store: Store, run_id: str) -> int:
 
 def findings(store: Store, run_id: str, endpoint: Endpoint | None = None) -> list[Finding]:
     """The findings of a run by address, port, transport and check; with `endpoint` only its own."""
-    return [finding_of(row) for row in rows_of(store, FINDINGS, run_id, endpoint)]
+    return [finding_of(row) for row in rows_of(store, FINDINGS.c, run_id, endpoint)]
 
 
 def endpoints_noted(store: Store, run_id: str, beginning: str) -> list[Endpoint]:
@@ -171,13 +208,25 @@ def endpoints_without_service(store: Store, run_id: str) -> list[Endpoint]:
         return [endpoint_of(row) for row in connection.execute(query).mappings()]
 
 
-def rows_of(store: Store, table: Table, run_id: str, endpoint: Endpoint | None) -> list[Mapping[Any, Any]]:
-    query = select(table).where(table.c.workspace == store.workspace, table.c.run == run_id)
+def rows_of(
+    store: Store,
+    columns: Iterable[Column[Any]],
+    run_id: str,
+    endpoint: Endpoint | None = None,
+    only: ColumnElement[bool] | None = None,
+) -> Iterator[Mapping[Any, Any]]:
+    """Columns of one table for a run, in the order of its key, a thousand rows in memory at a time."""
+    given = tuple(columns)
+    table = given[0].table
+    query = select(*given).where(table.c.workspace == store.workspace, table.c.run == run_id)
     if endpoint is not None:
         query = query.where(*(table.c[name] == value for name, value in key_of(store, run_id, endpoint).items()))
-    order = [column for column in table.primary_key.columns if column.name not in {"workspace", "run"}]
-    with store.read() as connection:
-        return [row._mapping for row in connection.execute(query.order_by(*order))]
+    if only is not None:
+        query = query.where(only)
+    order = [column for column in table.primary_key if column.name not in {"workspace", "run"}]
+    query = query.order_by(*order).execution_options(yield_per=BATCH)
+    with store.read() as connection, connection.execute(query) as found:  # closed also where nobody reads to the end
+        yield from found.mappings()
 
 
 def key_of(store: Store, run_id: str, endpoint: Endpoint) -> dict[str, Any]:
@@ -222,7 +271,7 @@ def service_of(row: Mapping[Any, Any]) -> Service:
         rung=Rung(row["rung"]),
         probe=row["probe"],
         facts=row["facts"],
-        evidence=tuple(turn_of(turn) for turn in row["evidence"]),
+        evidence=tuple(turn_of(turn) for turn in row.get("evidence", ())),
         others=tuple(row["others"]),
         note=row["note"],
         name=row["name"],
@@ -248,7 +297,7 @@ def row_of_finding(finding: Finding) -> dict[str, Any]:
         "remedy": finding.remedy,
         "attack": list(finding.attack),
         "sources": list(finding.references),
-        "risk": asdict(finding.risk) if finding.risk else None,
+        "risk": finding.risk,
         "name": finding.name,
     }
 
@@ -265,12 +314,6 @@ def finding_of(row: Mapping[Any, Any]) -> Finding:
         remedy=row["remedy"],
         attack=tuple(row["attack"]),
         references=tuple(row["sources"]),
-        risk=risk_of(row["risk"]),
+        risk=row["risk"],
         name=row["name"],
     )
-
-
-def risk_of(value: Json | None) -> Risk | None:
-    if value is None:
-        return None
-    return Risk(value["score"], value["rating"], tuple(Factor(**factor) for factor in value["factors"]))

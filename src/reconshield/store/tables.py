@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from reconshield.store.columns import JsonText, SafeText
+from reconshield.store.columns import JsonText, RiskText, SafeText
 
 METADATA = MetaData()
 
@@ -164,7 +164,7 @@ FINDINGS = Table(
     Column("remedy", SafeText, nullable=False),
     Column("attack", JsonText, nullable=False),
     Column("sources", JsonText, nullable=False),
-    Column("risk", JsonText),
+    Column("risk", RiskText),
     Column("name", SafeText),
     PrimaryKeyConstraint(*ENDPOINT, "check_name"),
     ForeignKeyConstraint([*ENDPOINT], [f"services.{name}" for name in ENDPOINT], ondelete="CASCADE"),
@@ -298,7 +298,7 @@ CHANGES = Table(
     Column("fields", JsonText, nullable=False),
     Column("service_before", JsonText),
     Column("service_after", JsonText),
-    Column("risk", JsonText),
+    Column("risk", RiskText),
     Column("flapping", Boolean, nullable=False),
     PrimaryKeyConstraint("workspace", "run", "number"),
     ForeignKeyConstraint(["workspace", "run"], ["runs.workspace", "runs.id"]),
