@@ -19,6 +19,8 @@ LARGE = 1000
 """Open endpoints from which on a run is large."""
 PATIENCE = 10.0
 SLOTS = threading.BoundedSemaphore(2)
+QUEUE = threading.BoundedSemaphore(8)
+"""Who may wait for a place at the same time."""
 
 
 WATCHED = 20
@@ -43,19 +45,28 @@ def room_for(*runs: Run) -> Iterator[None]:
     if not any(map(is_large, runs)):
         yield
         return
-    if not SLOTS.acquire(timeout=PATIENCE):
-        raise Busy("two large runs are being read for others", where=runs[0].id, hint="try again in a minute")
-    try:
+    with slot("two large runs are being read for others", runs[0].id):
         yield
-    finally:
-        SLOTS.release()
 
 
 @contextmanager
 def turn(what: str) -> Iterator[None]:
     """Holds a place for work that takes seconds of CPU whatever it is about: traffic, rules, proofs."""
-    if not SLOTS.acquire(timeout=PATIENCE):
-        raise Busy("work of this size is being done for others", where=what, hint="try again in a minute")
+    with slot("work of this size is being done for others", what):
+        yield
+
+
+@contextmanager
+def slot(why: str, what: str) -> Iterator[None]:
+    """Holds a place. Who waits holds one of the threads that answer everybody, so only a few may."""
+    if not QUEUE.acquire(blocking=False):
+        raise Busy(why, where=what, hint="try again in a minute")
+    try:
+        found = SLOTS.acquire(timeout=PATIENCE)
+    finally:
+        QUEUE.release()
+    if not found:
+        raise Busy(why, where=what, hint="try again in a minute")
     try:
         yield
     finally:

@@ -25,7 +25,7 @@ from reconshield.web.heavy import Seat
 PACE = 0.5
 LOOK_EVERY = 2.0
 """Seconds between two looks at a run that another process measures."""
-ASK_AGAIN = 5.0
+ASK_AGAIN = 1.0
 """Seconds after which a stream asks whether its visitor may still see it."""
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 

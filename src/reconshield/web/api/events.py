@@ -23,7 +23,7 @@ from reconshield.web.runs import exact_run
 ROUTER = Api("Scans")
 LOOK_EVERY = 2.0
 """Seconds between two looks into the database at a run of another process."""
-ASK_AGAIN = 5.0
+ASK_AGAIN = 1.0
 """Seconds after which it is asked again whether the visitor may still watch."""
 
 

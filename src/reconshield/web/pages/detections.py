@@ -14,6 +14,7 @@ from reconshield.web.call import Call
 from reconshield.web.door import Analyst, Viewer
 from reconshield.web.failures import Missing
 from reconshield.web.frame import page
+from reconshield.web.heavy import Busy, turn
 from reconshield.web.traffic import judge
 from reconshield.web.uploads import saved
 
@@ -29,8 +30,10 @@ def show(call: Viewer) -> Response:
 def upload(call: Analyst) -> Response:
     """Judge what was uploaded; the files are gone when this returns, whatever came of them."""
     try:
-        with saved(call, "flows", "indicators") as (flows, feeds):
+        with saved(call, "flows", "indicators") as (flows, feeds), turn("detections"):
             report = judge(call, flows, feeds, pictured=PICTURED)
+    except Busy:
+        raise
     except UserError as error:
         return overview(call, error)
     return RedirectResponse(f"/detections/{call.site.reports.keep(call.who.workspace, report)}", 303)

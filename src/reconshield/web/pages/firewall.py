@@ -19,6 +19,7 @@ from reconshield.report.ruling import Evaluation
 from reconshield.web.call import Call
 from reconshield.web.door import Operator, Viewer
 from reconshield.web.frame import page
+from reconshield.web.heavy import Busy, turn
 from reconshield.web.runs import exact_run
 from reconshield.web.targets import read_target_lines
 
@@ -60,7 +61,10 @@ def prove_rules(call: Operator) -> Response:
     if shown.error is not None or not shown.found:
         return studio(call, asked, shown)
     try:
-        proof = prove(call.store, shown.found[0].intent, advising.find_platform(asked["platform"]), Existing(), call.now)
+        with turn("firewall/prove"):
+            proof = prove(call.store, shown.found[0].intent, advising.find_platform(asked["platform"]), Existing(), call.now)
+    except Busy:
+        raise
     except UserError as error:
         return studio(call, asked, Shown(shown.found, error=error))
     return studio(call, asked, Shown(shown.found, proof))
@@ -73,10 +77,12 @@ def evaluate(call: Viewer) -> Response:
     policy, _ = call.policy()
     try:
         refuse_empty(rules)
-        with tempfile.TemporaryDirectory() as folder:
+        with turn("firewall/evaluate"), tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "pasted-rules")
             file.write_text(rules, encoding="utf-8")
             found = evaluate_file(str(file), ask_for((), ports or None, policy=policy))
+    except Busy:
+        raise
     except UserError as error:
         return studio(call, asked_in(call), Shown(error=error), rules=rules, ask=ports)
     return studio(call, asked_in(call), Shown(evaluation=found), rules=rules, ask=ports)
