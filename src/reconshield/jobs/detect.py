@@ -11,6 +11,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import stat
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -40,6 +41,8 @@ Hear = Callable[[Naming], None]
 
 CHUNK = 1 << 20
 HEAD = 1 << 16
+SWELLS, SMALL = 200, 256 << 20
+"""How many times its size a packed log may grow (five to fifty times is usual); to so many bytes any may."""
 FAULTS_SHOWN = 3
 MOST_NOTES = 10
 PACKED: dict[bytes, Callable[[BufferedReader], BufferedReader]] = {
@@ -190,15 +193,27 @@ def open_log(path: Path) -> BufferedReader:
 
 
 def pieces_of(file: BufferedReader, found: Input) -> Generator[bytes, None, None]:
-    """The unpacked content. A packed file that is cut or broken gives what could be unpacked."""
+    """The unpacked content. A packed file that is cut or broken, or a bomb, gives what could be unpacked."""
     start = file.read(6)
     file.seek(0)
     unpack = next((unpack for magic, unpack in PACKED.items() if start.startswith(magic)), None)
     source = unpack(file) if unpack else file
+    raw = iter(lambda: source.read1(CHUNK), b"")
     try:
-        yield from as_utf8(iter(lambda: source.read1(CHUNK), b""))
+        yield from as_utf8(until_swollen(raw, os.fstat(file.fileno()).st_size, found) if unpack else raw)
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         found.fault(f"the packed file ends or breaks early: {error}")
+
+
+def until_swollen(pieces: Iterable[bytes], packed: int, found: Input) -> Iterator[bytes]:
+    """The pieces of a packed file, as long as it can be a log: a bomb would keep whoever reads it busy for days."""
+    left = max(SMALL, SWELLS * packed)
+    for piece in pieces:
+        left -= len(piece)
+        if left < 0:
+            found.fault(f"the packed file grows to more than {SWELLS} times its size, more than logs do; the rest was not read")
+            return
+        yield piece
 
 
 def choose_reader(head: bytes, path: Path, format_: str) -> Reader:
