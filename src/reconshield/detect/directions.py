@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.detect.flows import FLOW, PORTLESS, FlowState, Mark, Rows
+from reconshield.rows import join
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -71,7 +72,7 @@ class Legs:
     def and_more(self, other: Legs) -> Legs:
         if not self.key.size:
             return other
-        return Legs(*(np.concatenate(both) for both in zip(self.columns, other.columns, strict=True)))
+        return Legs(*(join(both) for both in zip(self.columns, other.columns, strict=True)))
 
     @property
     def columns(self) -> tuple[Array, ...]:
@@ -123,7 +124,7 @@ class Directions:
 
     def _join(self) -> Rows:
         """The flows of the rows that have come, but for those whose other direction may still come."""
-        rows, flags, sensor = (np.concatenate(parts) for parts in zip(*self._coming, strict=True))
+        rows, flags, sensor = (join(parts) for parts in zip(*self._coming, strict=True))
         self._coming, self._count = [], 0
         answer, sure = self._find_answers(rows, flags)
         rows["marks"] |= np.where(sure, 0, Mark.UNSURE).astype(np.uint8)

@@ -46,8 +46,7 @@ number; ports are 0 where the transport has none, but `sport` is the type of a m
 (`discovery`); `sent` and `received` count octets, -1 where not known; `app` is a place in
 the `apps` of the batch; `record` the line or packet number it came from.
 
-Rows are chosen by `take` and `compress`: these copy whole rows, an index in brackets copies them field by field and takes ten
-times as long."""
+They are chosen and joined as `reconshield.rows` says."""
 
 Rows = NDArray[np.void]
 Chunks = Iterable[bytes]

@@ -18,6 +18,7 @@ from reconshield.detect.frames import Frames
 from reconshield.detect.tunnels import may_carry, open_tunnels
 from reconshield.detect.views import ARP, ETHERNET, V4, V6, View, read_link
 from reconshield.policy.gates import DISCOVERY_TYPES, ICMP_ERRORS
+from reconshield.rows import join
 
 PACKET = np.dtype(
     [
@@ -81,7 +82,7 @@ def decode(frames: Frames) -> Packets:
         if not view.frame.size:
             break
         found.append(read_packets(view, kind, frames))
-    rows = np.concatenate(found)
+    rows = join(found)
     return Packets(rows[np.argsort(rows["number"], kind="stable")], +other)
 
 
@@ -95,7 +96,7 @@ def count_others(kind: Array, other: Counter[str]) -> None:
 
 def read_packets(view: View, kind: Array, frames: Frames) -> Array:
     """The packets that begin where the view stands, where `kind` says that there are some."""
-    return np.concatenate([read(view.choose(kind == code), frames) for code, read in ((V4, read_v4), (V6, read_v6))])
+    return join([read(view.choose(kind == code), frames) for code, read in ((V4, read_v4), (V6, read_v6))])
 
 
 def enter_tunnels(rows: Array, frames: Frames) -> tuple[View, Array]:

@@ -22,6 +22,7 @@ from reconshield.detect.shelves import Shelves
 from reconshield.detect.sums import first_of_each
 from reconshield.detect.tally import mixed
 from reconshield.policy import Policy
+from reconshield.rows import join
 
 Array = NDArray[Any]
 
@@ -173,7 +174,7 @@ class Hosts:
 
     def _put(self) -> None:
         self._shelves = self._shelves or Shelves(PAIR, SHELVES)
-        pairs = np.concatenate(self._held)
+        pairs = join(self._held)
         shelf = (mixed(pairs["lo"] ^ mixed(pairs["hi"] ^ pairs["group"])) % np.uint64(SHELVES)).astype(np.int64)
         order = np.argsort(shelf, kind="stable")
         self._shelves.put(pairs, shelf[order], order)
@@ -196,6 +197,6 @@ def count_groups(pairs: Array) -> dict[int, int]:
 
 def distinct(parts: list[Array]) -> Array:
     """Each pair once, in order."""
-    pairs = np.concatenate([np.empty(0, PAIR), *parts])
+    pairs = join([np.empty(0, PAIR), *parts])
     pairs = pairs[np.lexsort([pairs["lo"], pairs["hi"], pairs["group"]])]
     return pairs[first_of_each(pairs)]

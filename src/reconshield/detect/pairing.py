@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from reconshield.detect.builder import find_halves, name_bad, read_moments, whole_numbers
 from reconshield.detect.flows import NOT_KNOWN, Flows, FlowState, Item, Mark, Rows, new_rows
+from reconshield.rows import join
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 TCP = 6
@@ -133,7 +134,7 @@ class Pairing:
 
     def _join(self, *, last: bool) -> Iterator[Item]:
         fresh = yield from self._read_halves()
-        rows = np.concatenate([self._open, fresh])
+        rows = join([self._open, fresh])
         self._open = np.zeros(0, HALF)
         if not rows.size:
             return

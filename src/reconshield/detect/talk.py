@@ -18,6 +18,7 @@ from reconshield.detect.expected import TRANSPORTS
 from reconshield.detect.scene import OwnScan
 from reconshield.detect.tally import Tally
 from reconshield.detection import Talk, Traffic
+from reconshield.rows import join
 
 Array = NDArray[Any]
 Place = tuple[str, int, str]
@@ -35,7 +36,7 @@ def talk_in(tally: Tally, places: Iterable[Place], scans: Sequence[OwnScan], fil
         ends = Ends(rows)
         meant = ends.within(area)
         kept.append(rows.compress(meant[ends.src] | meant[ends.dst]))
-    theirs = np.concatenate(kept)
+    theirs = join(kept)
     ordered = theirs[np.argsort(theirs["order"], kind="stable")]
     return find_talk(ordered, asked, scans, files, tally.span if tally.span[0] else None)
 

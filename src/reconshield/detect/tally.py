@@ -31,6 +31,7 @@ from reconshield.detect.ends import order_of
 from reconshield.detect.flows import LATEST, Flows, Mark, Rows
 from reconshield.detect.shelves import Shelves
 from reconshield.detect.sums import CONVERSATION, first_of_each, merge_parts, sum_groups
+from reconshield.rows import join
 
 MOMENT = np.dtype([("key", "u8"), ("second", "u4"), ("sent", "u4")])
 """When a flow of the conversation with this hash began (whole Unix seconds) and what it sent (octets, at most 2^32 - 1)."""
@@ -149,7 +150,7 @@ class Tally:
         if self._rows is None:
             _, rows = self._merge()
         else:
-            rows = np.concatenate(list(self.parts()))
+            rows = join(list(self.parts()))
         return rows.take(np.argsort(rows["order"]))
 
     def add(self, batch: Flows, source: int = 0) -> None:
@@ -177,7 +178,7 @@ class Tally:
         """Make one row of the parts of each conversation; all of them by key."""
         if len(self._parts) != 1:
             keys = np.concatenate([np.zeros(0, np.uint64), *(keys for keys, _ in self._parts)])
-            rows = np.concatenate([np.zeros(0, CONVERSATION), *(rows for _, rows in self._parts)])
+            rows = join([np.zeros(0, CONVERSATION), *(rows for _, rows in self._parts)])
             self._parts = [merge_parts(keys, rows)]
             self._count = self._parts[0][0].size
         return self._parts[0]
@@ -259,7 +260,7 @@ class Tally:
     def _sum_up(self, keys: Keys, rows: Array, more: list[Array]) -> Keyed:
         if not more:
             return keys, rows
-        return merge_parts(np.concatenate([keys, *map(self._hash, more)]), np.concatenate([rows, *more]))
+        return merge_parts(np.concatenate([keys, *map(self._hash, more)]), join([rows, *more]))
 
     def sources(self) -> Iterator[tuple[Array, Array]]:
         """The halves of all addresses that began something, each once. Only where there is a temporary file."""
@@ -272,8 +273,8 @@ class Tally:
             for block in self._sources.take(origin, origin):
                 waiting.append(block)
                 if len(waiting) > 16:
-                    found, waiting = distinct(np.concatenate([found, *waiting])), []
-            found = distinct(np.concatenate([found, *waiting]))
+                    found, waiting = distinct(join([found, *waiting])), []
+            found = distinct(join([found, *waiting]))
             yield found["hi"], found["lo"]
 
     def _keep_moments(self, rows: Rows, keys: Keys) -> None:
@@ -287,7 +288,7 @@ class Tally:
         self._held += moments.size
         if self._held > KEPT:
             self._beats = self._beats or Shelves(MOMENT, TARGETS * ORIGINS)
-            held = np.concatenate(self._moments)
+            held = join(self._moments)
             shelf = shelf_of(held["key"])
             by_shelf = np.argsort(shelf, kind="stable")
             self._beats.put(held, shelf[by_shelf], by_shelf)
@@ -317,7 +318,7 @@ class Tally:
             asked = keys[at] == part["key"]
             rows.append(part.compress(asked))
             places.append(at[asked])
-        found, place = np.concatenate(rows), np.concatenate(places)
+        found, place = join(rows), np.concatenate(places)
         found = found.take(np.argsort(place << 32 | found["second"]))
         sizes = np.bincount(place, minlength=keys.size)
         yield Beats(chosen[sizes > 0], np.concatenate([[0], np.cumsum(sizes[sizes > 0])]), found)

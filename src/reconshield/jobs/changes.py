@@ -16,14 +16,13 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from reconshield.inventory import Array, Change, Measurement, diff, endpoints_of, is_flapping
 from reconshield.jobs.coverage import is_among, load_doubted, load_measurement, plan_of
 from reconshield.jobs.lookback import Past, earlier_runs, look_back, services_before
 from reconshield.model import Endpoint, Risk, State
 from reconshield.report.changes import RatedChange
 from reconshield.report.result import NOT_BELIEVED, Summary
+from reconshield.rows import join
 from reconshield.store.changes import KeptChange, add_changes, list_changes
 from reconshield.store.db import Store
 from reconshield.store.exposures import Turn, open_before, save_turns
@@ -97,15 +96,15 @@ def in_reach(run: Run, after: Measurement, rows: Array) -> Array:
 
 def rows_that_differ(known: Array, observations: Array) -> Array:
     """Endpoints that are open on one side alone."""
-    now = observations[observations["state"] == State.OPEN]
-    return np.concatenate([known[~is_among(known, now)], now[~is_among(now, known)]])
+    now = observations.compress(observations["state"] == State.OPEN)
+    return join([known.compress(~is_among(known, now)), now.compress(~is_among(now, known))])
 
 
 def compose_before(
     store: Store, earlier: list[Run], known: Array, differing: Array, past: Past, after: Measurement
 ) -> Measurement:
     """One measurement of all that was known: what stayed open, and what differs as it was last seen."""
-    stayed = known[~is_among(known, differing)]
+    stayed = known.compress(~is_among(known, differing))
     last, in_table = differing.copy(), is_among(differing, known)
     seen = (past.state == State.OPEN) | ~in_table & (past.state > 0)
     last["state"][seen], last["at"][seen] = past.state[seen], past.at[seen]
@@ -113,7 +112,7 @@ def compose_before(
     kept = in_table | seen
     asked = {*after.services, *endpoints_of(differing[in_table])}
     spoken = services_before(store, earlier, asked) if asked else {}
-    rows = np.concatenate([stayed, last[kept].astype(STORED)])
+    rows = join([stayed, last.compress(kept).astype(STORED)])
     return Measurement(rows, after.vantage, after.at, services=spoken)
 
 

@@ -56,17 +56,17 @@ def ask_again(
 def find_silent(store: Store, run: Run, plan: Plan) -> Array:
     """Endpoints that are known to be open, and of which the run has heard nothing, or nothing but a router."""
     known = open_before(store, run.vantage)
-    known = known[planned(plan, known)] if len(known) else known
+    known = known.compress(planned(plan, known)) if len(known) else known
     if len(known) == 0:
         return known
     seen = load_bare(store, run)
-    known = known[seen.covers(known)]
+    known = known.compress(seen.covers(known))
     rows = seen.observations
     refused = np.isin(
         rows["reason"], [Reason.SYN_ACK, Reason.CONN_REFUSED, Reason.RESET, Reason.PORT_UNREACH, Reason.UDP_RESPONSE]
     )
-    ours, theirs = endpoint_keys(known, rows[refused])
-    return known[find_keys(ours, np.sort(theirs)) < 0][:MOST]
+    ours, theirs = endpoint_keys(known, rows.compress(refused))
+    return known.compress(find_keys(ours, np.sort(theirs)) < 0)[:MOST]
 
 
 def group(rows: Array) -> Iterator[tuple[AddressSet, PortSet]]:

@@ -103,7 +103,7 @@ def load_doubted(store: Store, run: Run) -> Batch:
 def load_believed(store: Store, run: Run, coverage: Coverage) -> Batch:
     """The answers of a run without those that are not believed."""
     answers = load_observations(store, run.id)
-    believed: Batch = answers[~is_among(answers, coverage.doubted)] if len(coverage.doubted) else answers
+    believed: Batch = answers.compress(~is_among(answers, coverage.doubted)) if len(coverage.doubted) else answers
     return believed
 
 

@@ -29,6 +29,7 @@ from reconshield.jobs.gathering import Gathered
 from reconshield.jobs.judge import Judge
 from reconshield.model import Confidence, Rung, Service, State, Transport
 from reconshield.report.result import RunState, Summary
+from reconshield.rows import join
 from reconshield.scan.batch import Batch, from_records
 from reconshield.scan.plan import MAX_BLOCK, Plan
 from reconshield.store.db import Store
@@ -166,7 +167,7 @@ def flush(store: Store, run: Run, gathered: Gathered) -> None:
     gathered.rows, gathered.waiting, gathered.held = [], [], 0
     if not parts:
         return
-    whole = np.concatenate(parts)
+    whole = join(parts)
     for first in range(0, len(whole), MAX_BLOCK):
         save_block(store, run.id, gathered.blocks, whole[first : first + MAX_BLOCK])
         gathered.blocks += 1

@@ -14,6 +14,7 @@ from reconshield.policy.boxes import Box
 from reconshield.policy.judgement import open_rows
 from reconshield.policy.matching import NOT_ASKED, PLACE, Spoken
 from reconshield.policy.verdict import Array, Measured
+from reconshield.rows import join
 from reconshield.store import services as kept
 from reconshield.store.db import Store
 from reconshield.store.observations import load_observations
@@ -75,7 +76,7 @@ def split_coverage(coverage: Coverage) -> tuple[tuple[Box, ...], Array]:
         for name in COLUMNS:
             rows[name] = getattr(pairs, name)
         parts.append(rows)
-    return (), np.concatenate(parts)
+    return (), join(parts)
 
 
 def read_reasons(sentences: list[str]) -> list[tuple[AddressSet, str]]:

@@ -131,7 +131,7 @@ def build_current(store: Store, policy: Policy | None, now: float) -> OpenTable:
             set_places(draft.rows, found)
             draft.rows["opened"], draft.rows["shut"] = opened, np.array(shut, np.float64)  # None is NaN then
             draft.rows["vantage"] = [draft.vantages.code(vantage) for vantage in vantages]
-            draft.rows = draft.rows[in_order(draft.rows)]
+            draft.rows = draft.rows.take(in_order(draft.rows))
         covers = covers_of(one, ended_runs(one, RUNS)) if found else []
         for code, vantage in enumerate(draft.vantages.texts):
             fill(one, draft, code, [cover for cover in covers if cover.run.vantage == vantage])
@@ -148,7 +148,7 @@ def build_run(store: Store, run: Run, policy: Policy | None, now: float) -> Open
         draft.vantages.code(run.vantage)
         if heard.seen:
             set_places(draft.rows, heard.seen)
-            draft.rows = draft.rows[in_order(draft.rows)]
+            draft.rows = draft.rows.take(in_order(draft.rows))
             take(one, draft, np.arange(len(draft.rows)), run.id, heard)
             since = opened_by(one, run.vantage, at)
             times = np.array(

@@ -23,9 +23,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from reconshield.addresses import AddressSet
+from reconshield.rows import join
 from reconshield.scan.batch import Batch
 from reconshield.scan.crew import BlockDone
 from reconshield.scan.effort import Options, Progress, raised_file_limit
@@ -204,7 +203,7 @@ def _join(
             case BlockDone(number, batch):
                 pieces.setdefault(number, []).append(batch)
                 if len(pieces[number]) == parts:
-                    yield BlockDone(number, np.concatenate(pieces.pop(number)))
+                    yield BlockDone(number, join(pieces.pop(number)))
 
 
 def _sum(parts: Iterable[Progress]) -> Progress:

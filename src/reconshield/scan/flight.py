@@ -134,4 +134,4 @@ class Flight:
 
     def batch(self) -> Batch:
         """The pairs that were measured here, with their states."""
-        return self.table if self._mine.all() else self.table[self._mine]
+        return self.table if self._mine.all() else self.table.compress(self._mine)

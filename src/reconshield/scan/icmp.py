@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.model import Transport
+from reconshield.rows import join
 from reconshield.scan import verdicts
 from reconshield.scan.batch import V4_BLOCK
 from reconshield.scan.space import U64
@@ -68,7 +69,7 @@ def read_errors(packets: U8, lengths: NDArray[np.integer[Any]]) -> Errors:
     real: Places = np.minimum(lengths, packets.shape[1]).astype(np.int64)
     v4 = _read_v4(packets, real, np.flatnonzero((version == 4) & (packets[:, 9] == ICMP)))
     v6 = _read_v6(packets, real, np.flatnonzero((version == 6) & (packets[:, 6] == ICMP6)))
-    return np.concatenate([v4, v6])
+    return join([v4, v6])
 
 
 def _read_v4(packets: U8, lengths: Places, rows: Rows) -> Errors:

@@ -136,7 +136,7 @@ class Outbox:
         """End half-open connections; those for which there is no room now will answer again."""
         which = self._gear.routes.find(heard["hi"], heard["lo"])
         for number in numbers_in(which):
-            shape, chosen = self._resets[number], heard[which == number][:CHUNK]
+            shape, chosen = self._resets[number], heard.compress(which == number)[:CHUNK]
             if shape is None or self._gear.wires.room(number, chosen.size) < chosen.size:
                 continue
             _, mac = self._gear.neighbours.look_up_by(number, chosen["hi"], chosen["lo"])

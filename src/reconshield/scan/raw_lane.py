@@ -106,7 +106,7 @@ class RawLane:
         for packets in self._gear.wires.hear():
             count += packets.lengths.size
             heard = self._gear.method.read(packets.bytes, packets.lengths)
-            heard = heard[packets.believed[heard["row"]]]
+            heard = heard.compress(packets.believed[heard["row"]])
             if heard.size:
                 self._match(heard, packets.stamps[heard["row"]])
         return count
@@ -119,8 +119,8 @@ class RawLane:
         """Give answers to the blocks that their endpoints are in. Others are of no pair of this plan, or too late."""
         control = heard["attempt"] >= FIRST_ATTEMPT
         if control.any():
-            self._hear_controls(heard[control])
-            heard, stamps = heard[~control], stamps[~control]
+            self._hear_controls(heard.compress(control))
+            heard, stamps = heard.compress(~control), stamps[~control]
         transport = np.full(heard.size, self._gear.method.transport, dtype=np.uint8)
         steps = self._gear.plan.step_of(heard["hi"], heard["lo"], heard["port"], transport)
         blocks, rows = np.divmod(steps, self._gear.plan.block_size)
@@ -128,9 +128,9 @@ class RawLane:
             mask = blocks == number
             flight = self._flights.get(number)
             if flight is None:
-                self._end_half_open(heard[mask])
+                self._end_half_open(heard.compress(mask))
             else:
-                self._record(flight, heard[mask], rows[mask], stamps[mask])
+                self._record(flight, heard.compress(mask), rows[mask], stamps[mask])
 
     def _record(self, flight: Flight, heard: Heard, rows: Rows, stamps: NDArray[np.float64]) -> None:
         """Keep the first answer of each pair."""
@@ -138,10 +138,10 @@ class RawLane:
         if first.size < rows.size:
             again = flight.answered_by[rows] == heard["attempt"]
             again[first] = False
-            self._end_half_open(heard[again & (flight.state[rows] == verdicts.OPEN.state)])
+            self._end_half_open(heard.compress(again & (flight.state[rows] == verdicts.OPEN.state)))
         if not first.size:
             return
-        rows, heard, stamps = rows[first], heard[first], stamps[first]
+        rows, heard, stamps = rows[first], heard.take(first), stamps[first]
         rtt = stamps - flight.sent[rows]
         current = heard["attempt"] == flight.attempt
         flight.record(rows, heard, stamps, np.where(current, rtt, 0.0))
@@ -151,7 +151,7 @@ class RawLane:
 
     def _end_half_open(self, heard: Heard) -> None:
         """A SYN-ACK that comes again shows that the RST of our own kernel did not arrive."""
-        opened = heard[heard["state"] == verdicts.OPEN.state]
+        opened = heard.compress(heard["state"] == verdicts.OPEN.state)
         if opened.size:
             self._outbox.send_resets(opened)
 
@@ -192,7 +192,7 @@ class RawLane:
             self._pace.nets.answered(heard["hi"][told], heard["lo"][told])
         first = told & (heard["attempt"] == 0)
         if first.any():
-            chosen = heard[first]
+            chosen = heard.compress(first)
             self._pace.controls.learn(chosen["hi"], chosen["lo"], chosen["port"], flight.which[rows[first]])
 
     def _hear_controls(self, heard: Heard) -> None:

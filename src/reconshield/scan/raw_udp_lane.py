@@ -232,7 +232,7 @@ class RawUdpLane:
         for packets in self._means.wire.hear():
             for read, hear in ((read_errors, self._hear_errors), (read_udp, self._hear_answers)):
                 found = read(packets.bytes, packets.lengths)
-                found = found[packets.believed[found["row"]]]
+                found = found.compress(packets.believed[found["row"]])
                 if found.size:
                     hear(found, packets.stamps[found["row"]])
 
@@ -253,7 +253,7 @@ class RawUdpLane:
         """Whoever answers a question of ours is open."""
         port = self._means.questions.asked_port(answers)
         ours = self._means.questions.port_from(answers["hi"], answers["lo"], port) == answers["port_to"]
-        answers, port, stamps = answers[ours], port[ours], stamps[ours]
+        answers, port, stamps = answers.compress(ours), port[ours], stamps[ours]
         for block, rows, first in self._find(answers["hi"], answers["lo"], port):
             fresh, which = self._take(block, rows, first, stamps)
             block.answer(fresh, State.OPEN, verdicts.UDP_OPEN.reason, answers["ttl"][which])
@@ -266,10 +266,10 @@ class RawUdpLane:
         """ICMP errors about questions of ours."""
         expected = self._means.questions.port_from(errors["hi"], errors["lo"], errors["port"])
         ours = (expected == errors["port_from"]) & (errors["transport"] == Transport.UDP)
-        errors, stamps = errors[ours], stamps[ours]
+        errors, stamps = errors.compress(ours), stamps[ours]
         for block, rows, first in self._find(errors["hi"], errors["lo"], errors["port"]):
             fresh, which = self._take(block, rows, first, stamps)
-            told = errors[which]
+            told = errors.take(which)
             self._know(block, fresh[(told["sender_hi"] == told["hi"]) & (told["sender_lo"] == told["lo"])])
             block.answer(fresh, told["state"], told["reason"], told["ttl"])
             closed = fresh[told["state"] == State.CLOSED]

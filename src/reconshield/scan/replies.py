@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.model import Transport
+from reconshield.rows import join
 from reconshield.scan.batch import V4_BLOCK
 
 U8 = NDArray[np.uint8]
@@ -54,7 +55,7 @@ def read_tcp(packets: U8, lengths: NDArray[np.integer[Any]]) -> Replies:
     found = [_read_v4(packets, plain, 20), _read_v6(packets, six)]
     if plain.size + six.size < packets.shape[0]:
         found += _read_options(packets, real)
-    return np.concatenate(found) if sum(part.size > 0 for part in found) > 1 else max(found, key=len)
+    return join(found) if sum(part.size > 0 for part in found) > 1 else max(found, key=len)
 
 
 def _read_options(packets: U8, real: NDArray[np.integer[Any]]) -> list[Replies]:

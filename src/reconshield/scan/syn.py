@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconshield.model import Transport
+from reconshield.rows import join
 from reconshield.scan import verdicts
 from reconshield.scan.batch import is_v4
 from reconshield.scan.cookies import Cookies, SourcePorts, sequences
@@ -71,7 +72,7 @@ class SynMethod:
         replies = self._judge(read_tcp(packets, lengths))
         if replies.size == packets.shape[0]:
             return replies
-        return np.concatenate([replies, self._judge_errors(packets, lengths)])
+        return join([replies, self._judge_errors(packets, lengths)])
 
     def reset_shape(self, link: bytes, source: int) -> Shape:
         """The packet that ends a half-open connection."""
@@ -101,7 +102,7 @@ class SynMethod:
 
     def _judge_errors(self, packets: U8, lengths: NDArray[np.integer[Any]]) -> Heard:
         errors = read_errors(packets, lengths)
-        errors = errors[errors["transport"] == Transport.TCP]
+        errors = errors.compress(errors["transport"] == Transport.TCP)
         hashes = self._hash(errors)
         attempt = self.sources.attempt_of(hashes, errors["port_from"])
         ours = (errors["quoted"] == sequences(hashes)) & (attempt >= 0) & (attempt < MOST_ATTEMPTS)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import BindParameter, Select, Table, and_, bindparam, or_, select
 
 from reconshield.model import Endpoint, Finding, Json, Service, Transport
+from reconshield.rows import join
 from reconshield.store.columns import unpack_address
 from reconshield.store.db import Store
 from reconshield.store.exposures import Exposure
@@ -202,5 +203,5 @@ def block_answers(store: Store, run_id: str, blocks: Sequence[int] | None, port:
             for number, answered, data in connection.execute(part):
                 rows = np.empty(answered, STORED)
                 unpack_block(data, rows, f"{store.where}, {run_id}, block {number}")
-                parts.append(rows[(rows["port"] == port) & (rows["transport"] == code)])
-    return np.concatenate(parts)
+                parts.append(rows.compress((rows["port"] == port) & (rows["transport"] == code)))
+    return join(parts)
