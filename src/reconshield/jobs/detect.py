@@ -14,10 +14,11 @@ import lzma
 import os
 import stat
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from heapq import nlargest
 from io import BufferedReader
 from itertools import chain
 from pathlib import Path
@@ -32,7 +33,9 @@ from reconshield.detect.pieces import as_utf8
 from reconshield.detect.readers import READERS, recognise
 from reconshield.detect.scene import PortUse, Setting
 from reconshield.detect.suppress import suppress
+from reconshield.detect.talk import Place, talk_in
 from reconshield.detect.tally import Tally
+from reconshield.detection import Talk
 from reconshield.errors import UserError
 from reconshield.policy import Policy
 from reconshield.report.detected import conclusion_of
@@ -45,6 +48,7 @@ SWELLS, SMALL = 200, 256 << 20
 """How many times its size a packed log may grow (five to fifty times is usual); to so many bytes any may."""
 FAULTS_SHOWN = 3
 MOST_NOTES = 10
+MOST_TALK = 10_000
 PACKED: dict[bytes, Callable[[BufferedReader], BufferedReader]] = {
     b"\x1f\x8b": lambda file: cast("BufferedReader", gzip.GzipFile(fileobj=file)),
     b"BZh": lambda file: cast("BufferedReader", bz2.BZ2File(file)),
@@ -99,6 +103,8 @@ class Detected:
     inputs: tuple[Input, ...]
     matches: Matches
     silent: frozenset[str] = frozenset()
+    talk: Mapping[Place, Talk] = field(default_factory=dict)
+    """Who talks to endpoints that were known before, of hosts that the flows show."""
 
 
 def detect_files(
@@ -110,16 +116,26 @@ def detect_files(
     told: Callable[[Input], None],
     pictured: int = 0,
     watched: Iterable[Watched] = (),
+    known: Iterable[Place] = (),
 ) -> Detected:
     """Read all files and judge them together. `told` hears of each file when it has been read; so many of the worst detections
-    get a picture. Of the `watched` it says which have fallen silent.
+    get a picture. Of the `watched` it says which have fallen silent, of the `known` endpoints who talks to them.
     """
     with Tally() as tally:
         inputs = read_files(tally, paths, since=since, format_=format_, told=told, hear=setting.hear)
         named = replace(setting, sources=tuple(str(found.path) for found in inputs))
         matches = match(tally, named, pictured)
         marked = tuple(suppress(matches.detections, setting.policy, setting.now))
-        return Detected(inputs, replace(matches, detections=marked), fallen_silent(tally.parts(), watched))
+        silent = fallen_silent(tally.parts(), watched)
+        return Detected(inputs, replace(matches, detections=marked), silent, talk_shown(tally, known, named))
+
+
+def talk_shown(tally: Tally, known: Iterable[Place], setting: Setting) -> dict[Place, Talk]:
+    """Who talks to endpoints of hosts that the flows show; of more than `MOST_TALK` the busiest."""
+    places = list(known)
+    found = talk_in(tally, places, setting.scans, setting.sources) if places else {}
+    shown = ((place, talk) for place, talk in found.items() if talk.seen or talk.own)
+    return dict(nlargest(MOST_TALK, shown, key=lambda each: each[1].flows + each[1].attempts))
 
 
 def read_files(

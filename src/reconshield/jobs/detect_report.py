@@ -29,6 +29,7 @@ def make_report(found: Detected, feeds: Iterable[FeedRead], policy: str, now: fl
         policy=policy,
         techniques=techniques_of(matches.detections),
         attack_version=attack_version(),
+        talk=found.talk,
     )
 
 

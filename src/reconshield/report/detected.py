@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
 from reconshield import __version__
-from reconshield.detection import Detection, Suppressed
+from reconshield.detection import Detection, Suppressed, Talk
 from reconshield.report.detections import endpoint_text
 from reconshield.text import count
 
@@ -57,7 +57,8 @@ class FeedNote:
 @dataclass(frozen=True, slots=True)
 class DetectionReport:
     """All that was found in some flow logs, the worst first. `made` is when (Unix seconds); `span` the time that the flows
-    cover, None where no record has a time; `techniques` are the names of the ATT&CK ids that occur, of `attack_version`.
+    cover, None where no record has a time; `techniques` are the names of the ATT&CK ids that occur, of `attack_version`;
+    `talk` is who talks to what scans knew to be open (address, port, transport), where the flows show its host.
     """
 
     detections: tuple[Detection, ...]
@@ -74,6 +75,7 @@ class DetectionReport:
     techniques: Mapping[str, str] = field(default_factory=dict)
     attack_version: str = ""
     version: str = __version__
+    talk: Mapping[tuple[str, int, str], Talk] = field(default_factory=dict)
 
 
 def own_uuid(*parts: str) -> str:

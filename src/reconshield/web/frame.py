@@ -21,6 +21,8 @@ from reconshield.access import Role
 from reconshield.addresses import PortSet
 from reconshield.errors import UserError
 from reconshield.report import answer
+from reconshield.report.detected import reason_of
+from reconshield.report.exposures import talk_text
 from reconshield.report.html.page import Shown, make_plain
 from reconshield.report.html.page import environment as report_environment
 from reconshield.report.site.frame import environment as site_environment
@@ -77,7 +79,7 @@ def app_environment() -> Environment:
         "typed": typed,
         "ranges": ranges,
     }
-    made.globals |= {"answer": answer}
+    made.globals |= {"answer": answer, "talk_text": talk_text, "reason_of": reason_of}
     return made
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reconshield.detect.indicators import Indicators
 from reconshield.detect.scene import Setting
-from reconshield.detection import Detection
+from reconshield.detection import Detection, Talk
 from reconshield.errors import UserError
 from reconshield.jobs.detect import detect_files, make_setting
 from reconshield.jobs.detect_past import Past, load_past
@@ -29,7 +29,15 @@ def judge(
     policy, _ = call.policy()
     read, indicators = read_indicators(feeds, call.now)
     setting, past = setting_of(call, policy, indicators)
-    found = detect_files(flows, setting, since=begin_of(call), format_=format_, told=lambda _: None, pictured=pictured)
+    found = detect_files(
+        flows,
+        setting,
+        since=begin_of(call),
+        format_=format_,
+        told=lambda _: None,
+        pictured=pictured,
+        known=past.exposures,
+    )
     found = replace(found, matches=past.join(found.matches))
     named = make_report(found, read, call.site.policy_path(call.who.workspace).name if policy else "", call.now)
     return without_paths(named, str(flows[0].parent.parent))
@@ -58,6 +66,10 @@ def without_paths(report: DetectionReport, folder: str) -> DetectionReport:
     def told(detection: Detection) -> Detection:
         return replace(detection, sample=tuple(plain_text(text, folder) for text in detection.sample))
 
+    def heard(talk: Talk) -> Talk:
+        files = tuple(plain_text(file, folder) for file in talk.traffic.files)
+        return replace(talk, traffic=replace(talk.traffic, files=files))
+
     return replace(
         report,
         detections=tuple(map(told, report.detections)),
@@ -65,4 +77,5 @@ def without_paths(report: DetectionReport, folder: str) -> DetectionReport:
         allowed=tuple(map(told, report.allowed)),
         inputs=tuple(replace(note, file=plain_text(note.file, folder)) for note in report.inputs),
         feeds=tuple(replace(note, file=plain_text(note.file, folder)) for note in report.feeds),
+        talk={place: heard(talk) for place, talk in report.talk.items()},
     )

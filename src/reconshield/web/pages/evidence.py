@@ -27,7 +27,9 @@ from reconshield.web.call import Call
 from reconshield.web.door import Viewer
 from reconshield.web.failures import Missing
 from reconshield.web.frame import page
+from reconshield.web.heard import heard_of
 from reconshield.web.heavy import is_large
+from reconshield.web.kept import MOST
 from reconshield.web.runs import exact_run
 
 ROUTER = APIRouter(include_in_schema=False)
@@ -69,6 +71,8 @@ def show_evidence(call: Viewer, run_id: str, endpoint: str, form: str = "text", 
         whole=whole_text(seen),
         rules=__version__,
         place=quote(str(seen.endpoint), safe="/:"),
+        heard=heard_of(call, seen.endpoint),
+        most=MOST,
     )
 
 

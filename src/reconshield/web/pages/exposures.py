@@ -20,6 +20,7 @@ from reconshield.web.call import Call
 from reconshield.web.door import Analyst, Operator, Viewer
 from reconshield.web.failures import Missing
 from reconshield.web.frame import page
+from reconshield.web.heard import talk_of
 from reconshield.web.start import start
 
 ROUTER = APIRouter(include_in_schema=False)
@@ -78,6 +79,7 @@ def exposures(
         call,
         "exposures.html.j2",
         "exposures",
+        talk_of=talk_of,
         title="Exposures",
         found=found,
         chosen=chosen,
