@@ -28,6 +28,7 @@ class Setting:
         return f"RECONSHIELD_{self.name.upper()}"
 
 
+OWN_DB = "reconshield.db"
 SETTINGS = (
     Setting("db", "", "database: a file, or a postgresql:// URL; empty: reconshield.db in the home directory"),
     Setting("workspace", "main", "workspace (tenant) that grants, runs and findings belong to"),
@@ -48,6 +49,11 @@ class Settings:
     def db_is_file(self) -> bool:
         return "://" not in self.db
 
+    @property
+    def db_is_own(self) -> bool:
+        """Whether the database is the one of the home directory: nobody named another."""
+        return self.db == str(self.home / OWN_DB)
+
 
 def load_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
     """Resolve every setting. `flags` holds `home` and setting names; None and "" mean not given.
@@ -57,9 +63,7 @@ def load_settings(flags: Mapping[str, str | None], environ: Mapping[str, str]) -
     home = _home(flags.get("home"), environ)
     config = _read_config(home / "config.toml")
     values = {s.name: flags.get(s.name) or environ.get(s.variable) or config.get(s.name) or s.default for s in SETTINGS}
-    return Settings(
-        home=home, db=values["db"] or str(home / "reconshield.db"), workspace=values["workspace"], vantage=values["vantage"]
-    )
+    return Settings(home=home, db=values["db"] or str(home / OWN_DB), workspace=values["workspace"], vantage=values["vantage"])
 
 
 def _home(flag: str | None, environ: Mapping[str, str]) -> Path:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reconshield.cli.runs import open_database
+
 if TYPE_CHECKING:
     from reconshield.access import Member
     from reconshield.cli.console import Invocation
-    from reconshield.store.db import Store
 
 app = typer.Typer(no_args_is_help=True, help="Who may sign in to the web app: add, list, link, disable, enable.")
 
@@ -32,7 +33,7 @@ def add(
 
     call: Invocation = ctx.obj
     wanted, now = read_role(role), time.time()
-    with open_database(call) as store:
+    with open_database(call, create=True) as store:
         code = invite_account(store, name, wanted, now)
     if as_json:
         about = {"account": name.strip(), "workspace": call.settings.workspace, "role": wanted.value}
@@ -74,7 +75,7 @@ def link(
 
     call: Invocation = ctx.obj
     now = time.time()
-    with open_database(call) as store:
+    with open_database(call, create=True) as store:
         code = signin_link(store, name, now, ends_totp=end_totp)
     if as_json:
         print_json(call, {"account": name.strip(), "ends_totp": end_totp} | link_data(code, now + LINK_LASTS))
@@ -102,12 +103,6 @@ def enable(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     with open_database(call) as store:
         enable_account(store, name, time.time())
     say_state(call, name, "enabled", as_json=as_json)
-
-
-def open_database(call: Invocation) -> Store:
-    from reconshield.store.db import open_store
-
-    return open_store(call.settings.db, call.settings.workspace)
 
 
 def print_json(call: Invocation, value: object) -> None:

@@ -60,7 +60,7 @@ def open_bell(call: Invocation, policy: Policy | None, *, wanted: bool, least: s
     from reconshield.jobs.detect_alerts import Alarm
     from reconshield.model import Severity
 
-    with open_database(call) as store:
+    with open_database(call, create=True) as store:
         yield Bell(call, Alarm(store, policy, Severity(least)))
 
 

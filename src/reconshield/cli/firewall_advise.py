@@ -108,7 +108,7 @@ def prove(
     chosen = find_platform(platform)
     intent, remarks = intent_for_ports(ports_named(ports), Wish(tuple(ports), allow=tuple(allow or ())))
     dumps = read_existing(existing or ())
-    with open_database(call) as store:
+    with open_database(call, create=True) as store:
         proof = try_rules(store, intent, chosen, dumps, time.time())
     if as_json:
         print_lines(proof_line(proof, row) for row in proof.rows)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reconshield.cli.runs import open_database
+
 if TYPE_CHECKING:
     from reconshield.scope import Grant
     from reconshield.store.audit import Entry
@@ -47,7 +49,7 @@ def add(
     from reconshield.report.grants import grant_part
 
     now = time.time()
-    with open_database(ctx) as store:
+    with open_database(ctx.obj, create=True) as store:
         kept = add_grant(
             store,
             [*(targets or ()), *([f"@{file}"] if file else ())],
@@ -76,7 +78,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
     from reconshield.report.grants import grant_part, grant_state
 
     now = time.time()
-    with open_database(ctx) as store:
+    with open_database(ctx.obj) as store:
         grants = sorted(list_grants(store), key=lambda grant: not grant.valid_at(now))
     if as_json:
         print_json(ctx, [grant_part(grant, now) for grant in grants])
@@ -96,7 +98,7 @@ def revoke(ctx: typer.Context, grant_id: GrantId, as_json: AsJson = False) -> No
     from reconshield.report.grants import grant_part
 
     now = time.time()
-    with open_database(ctx) as store:
+    with open_database(ctx.obj) as store:
         kept = revoke_grant(store, grant_id, now)
     if as_json:
         print_json(ctx, {**grant_part(kept.grant, now), "entry": kept.entry})
@@ -111,7 +113,7 @@ def refresh(ctx: typer.Context, grant_id: GrantId, as_json: AsJson = False) -> N
     from reconshield.report.grants import change_parts, grant_part
 
     now = time.time()
-    with open_database(ctx) as store:
+    with open_database(ctx.obj) as store:
         fresh = refresh_grant(store, grant_id, now)
     if as_json:
         print_json(ctx, {**grant_part(fresh.grant, now), "entry": fresh.entry, "changes": change_parts(fresh.changes)})
@@ -133,7 +135,7 @@ def audit(
     from reconshield.report.grants import entry_part
     from reconshield.store.audit import entries
 
-    with open_database(ctx) as store:
+    with open_database(ctx.obj) as store:
         if verify:
             verify_log(ctx, store, as_json=as_json)
             return
@@ -164,13 +166,6 @@ def verify_log(ctx: typer.Context, store: Store, *, as_json: bool) -> None:
         ctx.obj.print(f"✓ the audit log is whole: entries 1 to {last.number}, newest hash {last.hash}")
     if broken is not None:
         raise typer.Exit(1)
-
-
-def open_database(ctx: typer.Context) -> Store:
-    from reconshield.store.db import open_store
-
-    settings = ctx.obj.settings
-    return open_store(settings.db, settings.workspace)
 
 
 def print_json(ctx: typer.Context, value: object) -> None:

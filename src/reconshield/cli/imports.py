@@ -33,7 +33,7 @@ def import_(
     from reconshield.text import count, plural, printable
 
     call: Invocation = ctx.obj
-    with open_database(call) as store:
+    with open_database(call, create=True) as store:
         made = import_file(store, file, format_=format_, vantage=vantage)
         head, summary = load_head(made.run), load_summary(store, made.run)
     warn_of_losses(call, made)

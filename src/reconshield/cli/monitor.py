@@ -42,7 +42,7 @@ def start(
     from reconshield.text import plural
 
     call: Invocation = ctx.obj
-    store = open_database(call)
+    store = open_database(call, create=True)
     tell = teller(call)
     service = MonitorService(store, call.settings, policy, tell, time.time)
     stop = stop_on_signal()
@@ -112,7 +112,7 @@ def worker(ctx: typer.Context) -> None:
     from reconshield.jobs.service import leave, run_worker
 
     call: Invocation = ctx.obj
-    store = open_database(call)
+    store = open_database(call, create=True)
     stop = stop_on_signal()
     leave(store, run_worker(store, call.settings, teller(call), stop))
 

@@ -241,11 +241,11 @@ def history(
         print_rows(call, sighting_rows(seen, width_of_terminal()))
 
 
-def open_database(call: Invocation) -> Store:
-    """The database of this invocation."""
+def open_database(call: Invocation, *, create: bool = False) -> Store:
+    """The database of this invocation. One that was named and is not there is a `StoreError`, unless the command begins one."""
     from reconshield.store.db import open_store
 
-    return open_store(call.settings.db, call.settings.workspace)
+    return open_store(call.settings.db, call.settings.workspace, create=create or call.settings.db_is_own)
 
 
 def width_of_terminal() -> int:
