@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reconshield.cli.runs import open_database
+from reconshield.cli.runs import fold, open_database
 
 if TYPE_CHECKING:
     from reconshield.scope import Grant
@@ -197,7 +197,7 @@ def shorten(texts: list[str], limit: int = 6) -> str:
 
 
 def entry_line(entry: Entry) -> str:
-    """One line of the log for people: number, time, who, what, about what."""
+    """An entry of the log for people: number, time, who, what, about what; in one line where the terminal has room for it."""
     from reconshield.text import local_time, printable
 
     detail = entry.detail
@@ -207,6 +207,5 @@ def entry_line(entry: Entry) -> str:
     about += [str(detail["message"])] if "message" in detail else []
     about += [str(detail[name]) for name in ACCOUNT_WORDS if detail.get(name) and not isinstance(detail[name], (dict, list))]
     what = printable(" · ".join(about), 100)
-    return (
-        f"{entry.number:>5}  {local_time(entry.at, seconds=True)}  {printable(entry.actor, 32):<8}  {entry.event:<15}  {what}"
-    )
+    head = f"{entry.number:>5}  {local_time(entry.at, seconds=True)}  "
+    return fold(head, f"{printable(entry.actor, 32):<8}  {entry.event:<15}  {what}", "       ")

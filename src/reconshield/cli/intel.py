@@ -74,11 +74,13 @@ REMARKS = {
 
 
 def _line(row: Status) -> str:
+    from reconshield.cli.runs import fold
     from reconshield.text import count
 
     age = "-" if row.days is None else f"{row.days} days"
     when = f", {row.retrieved_at[:10]}" if row.retrieved_at else ""
-    return f"{row.feed:<6} {row.version or '-':<11} {age:<10} {count(row.rows):>8}  {row.state:<8} {row.source}{when}"
+    head = f"{row.feed:<6} {row.version or '-':<11} {age:<10} {count(row.rows):>8}  {row.state:<8} "
+    return fold(head, f"{row.source}{when}", "       ")
 
 
 @app.command("rollback")

@@ -253,6 +253,18 @@ def width_of_terminal() -> int:
     return max(shutil.get_terminal_size((80, 24)).columns, 40)
 
 
+def fold(head: str, text: str, indent: str) -> str:
+    """Both in one line where that fits the terminal (or there is none), else the text below, wrapped and indented."""
+    from reconshield.report.rows import wrap
+    from reconshield.text import width_of
+
+    width = shutil.get_terminal_size((sys.maxsize, 24)).columns
+    if width_of(head + text) <= width:
+        return head + text
+    below = ("".join(span.text for span in row) for row in wrap(indent, text, width))
+    return "\n".join((head.rstrip(), *below))
+
+
 def print_rows(call: Invocation, rows: Iterable[Row]) -> None:
     """Rows in the colours that are allowed."""
     for row in rows:
