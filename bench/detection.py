@@ -1,4 +1,4 @@
-"""Claim: a core reads 400,000 rows/s of Zeek's conn.log, 150,000 of EVE and 250,000 packets/s, and judges within 500 MB.
+"""Goal: a core reads 400,000 rows/s of Zeek's conn.log, 150,000 of EVE and 250,000 packets/s, and judges within 500 MB.
 
     python bench/detection.py [ROWS]
 

@@ -233,7 +233,10 @@ def test_a_followed_log_rings_as_it_grows(home: Path) -> None:
             wait_for(lambda: len(sent(home)) == 2, process)
         finally:
             process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        try:
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()  # where signals of the terminal are ignored it would go on for ever
     assert process.returncode == 130
     assert out.count("critical") == 2
     assert "alerts   1 new, 0 changed, 0 over; 1 sent, 0 waiting" in err

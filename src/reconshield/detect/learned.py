@@ -139,7 +139,7 @@ class Strangers:
         pairs = distinct(self._held)
         first = first_of_each(pairs["group"])
         place = np.arange(pairs.size) - np.repeat(first, np.diff(first, append=pairs.size))
-        pairs = pairs[place <= NAMED]
+        pairs = pairs.compress(place <= NAMED)
         self._held, self._size = [pairs], pairs.size
         return pairs
 
@@ -198,5 +198,5 @@ def count_groups(pairs: Array) -> dict[int, int]:
 def distinct(parts: list[Array]) -> Array:
     """Each pair once, in order."""
     pairs = join([np.empty(0, PAIR), *parts])
-    pairs = pairs[np.lexsort([pairs["lo"], pairs["hi"], pairs["group"]])]
-    return pairs[first_of_each(pairs)]
+    pairs = pairs.take(np.lexsort([pairs["lo"], pairs["hi"], pairs["group"]]))
+    return pairs.take(first_of_each(pairs))

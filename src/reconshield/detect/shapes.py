@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from reconshield.detect.columns import Column, integers, json_numbers
 from reconshield.detect.pieces import Piece
+from reconshield.detect.words import WIDTH, words_at
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -28,7 +29,6 @@ Path = tuple[str | int, ...]
 Made = TypeVar("Made")
 
 FEED, BLANK, QUOTE, ESCAPE, NOT_ASCII = 10, 32, 34, 92, 128
-WORD = 8
 ZERO = 48
 TOKEN = re.compile(
     rb'"(?P<text>[^"\\]*)"|(?P<number>(?:0|[1-9]\d*)(?P<part>\.\d+)?)(?![.\deE])|(?P<word>true|false|null)'
@@ -75,11 +75,9 @@ class Lines:
     def __init__(self, piece: Piece) -> None:
         self.first = piece.first
         self.text = piece.data
-        self.data = np.frombuffer(piece.data + bytes(WORD), np.uint8)
-        self._words = np.ndarray((self.data.size - WORD + 1,), "<u8", self.data, strides=(1,))
-        body = self.data[: len(piece.data)]
-        is_feed = body == FEED
-        self._marks = np.flatnonzero(is_feed | (body == QUOTE))
+        self.data = np.frombuffer(piece.data, np.uint8)
+        is_feed = self.data == FEED
+        self._marks = np.flatnonzero(is_feed | (self.data == QUOTE))
         last = np.flatnonzero(is_feed[self._marks])
         feeds = self._marks[last]
         self.begin = np.concatenate([[0], feeds[:-1] + 1])
@@ -87,8 +85,8 @@ class Lines:
         self._first = np.concatenate([[0], last[:-1] + 1])
         self._count = last - self._first + 1
         self.plain = np.ones(feeds.size, bool)
-        if not piece.data.isascii() or b"\\" in piece.data or np.count_nonzero(body < BLANK) != feeds.size:
-            odd = (body == ESCAPE) | ((body < BLANK) & ~is_feed) | (body >= NOT_ASCII)
+        if not piece.data.isascii() or b"\\" in piece.data or np.count_nonzero(self.data < BLANK) != feeds.size:
+            odd = (self.data == ESCAPE) | ((self.data < BLANK) & ~is_feed) | (self.data >= NOT_ASCII)
             self.plain[np.searchsorted(feeds, np.flatnonzero(odd))] = False
 
     @property
@@ -125,13 +123,12 @@ class Lines:
         """In which lines a literal is in its place: eight octets at a time."""
         at, text = self.spots(literal.at, lines), literal.text
         right = at + len(text) <= self.end[lines] + 1
-        at = np.minimum(at, self._words.size - 1)
-        if len(text) < WORD:
+        if len(text) < WIDTH:
             mask = np.uint64((1 << 8 * len(text)) - 1)
-            return np.asarray(right & (self._words[at] & mask == np.uint64(int.from_bytes(text, "little"))), bool)
-        for begin in (*range(0, len(text) - WORD, WORD), len(text) - WORD):
-            wanted = np.uint64(int.from_bytes(text[begin : begin + WORD], "little"))
-            right &= self._words[np.minimum(at + begin, self._words.size - 1)] == wanted
+            return np.asarray(right & (words_at(self.data, at) & mask == np.uint64(int.from_bytes(text, "little"))), bool)
+        for begin in (*range(0, len(text) - WIDTH, WIDTH), len(text) - WIDTH):
+            wanted = np.uint64(int.from_bytes(text[begin : begin + WIDTH], "little"))
+            right &= words_at(self.data, at + begin) == wanted
         return np.asarray(right, bool)
 
 

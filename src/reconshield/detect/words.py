@@ -71,8 +71,8 @@ def dotted(first: Words, second: Words, length: Places) -> tuple[Words, Mask]:
     ends; there are 81 ways, and a table knows them.
     """
     points = _equal(first, POINTS), _equal(second, POINTS)
-    end = np.int64(1) << np.minimum(length, 15)
-    way = WAYS[(_top_bits(points[0]) | _top_bits(points[1]) << EIGHT).astype(np.int64) | end].astype(np.uint64)
+    behind = np.int64(1) << np.minimum(length, 15)
+    way = WAYS[(_top_bits(points[0]) | _top_bits(points[1]) << EIGHT).astype(np.int64) | behind].astype(np.uint64)
     right = (way > 0) & (length < 16)
     low, high = first ^ ZEROS, second ^ ZEROS
     for digits, point, count in ((low, points[0], length), (high, points[1], length - WIDTH)):

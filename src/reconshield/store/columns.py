@@ -49,10 +49,10 @@ class JsonText(TypeDecorator[Any]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_bind_param(self, value: Any, _dialect: Dialect) -> str | None:
         return None if value is None else dump_json(value)
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_result_value(self, value: str | None, _dialect: Dialect) -> Any:
         return None if value is None else json.loads(value)
 
 
@@ -62,10 +62,10 @@ class SafeText(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
         return None if value is None else escape_text(value)
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_result_value(self, value: str | None, _dialect: Dialect) -> str | None:
         return None if value is None else unescape_text(value)
 
 
@@ -75,10 +75,10 @@ class RiskText(TypeDecorator[Risk]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Risk | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_bind_param(self, value: Risk | None, _dialect: Dialect) -> str | None:
         return None if value is None else dump_json(asdict(value))
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Risk | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_result_value(self, value: str | None, _dialect: Dialect) -> Risk | None:
         return None if value is None else read_risk(value)
 
 
